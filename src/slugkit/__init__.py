@@ -1,0 +1,104 @@
+"""slugkit: a source tree becomes a slug by buildpacks, and a slug runs on dynos that cannot change it.
+
+The names below are loaded when they are first used: importing slugkit prints nothing, starts nothing and is fast.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from . import errors, events
+    from .archive import Slug, SlugFile
+    from .build import CompiledApp, SlugBuilder, heroku_text
+    from .buildpacks import (
+        BuildContext,
+        Buildpack,
+        Detection,
+        NotDetected,
+        ProcfileBuildpack,
+        PythonBuildpack,
+        ReleaseDefaults,
+    )
+    from .command import Completed
+    from .dyno import Dyno, DynoRunner
+    from .environ import HOST_ENV
+    from .errors import SlugkitError
+    from .logline import LogLine
+    from .procfile import Procfile, ProcfileWarning, format_procfile, parse_procfile
+    from .sandbox import Bubblewrap, Sandbox, Unconfined
+    from .slug import Manifest
+    from .source import GitSource, TarballSource
+    from .store import DirectoryStore, SlugStore
+
+_HOMES = {
+    "archive": ("Slug", "SlugFile"),
+    "build": ("CompiledApp", "SlugBuilder", "heroku_text"),
+    "buildpacks": (
+        *("BuildContext", "Buildpack", "Detection", "NotDetected", "ReleaseDefaults"),
+        *("ProcfileBuildpack", "PythonBuildpack"),
+    ),
+    "command": ("Completed",),
+    "dyno": ("Dyno", "DynoRunner"),
+    "environ": ("HOST_ENV",),
+    "errors": ("SlugkitError",),
+    "logline": ("LogLine",),
+    "procfile": ("Procfile", "ProcfileWarning", "format_procfile", "parse_procfile"),
+    "sandbox": ("Bubblewrap", "Sandbox", "Unconfined"),
+    "slug": ("Manifest",),
+    "source": ("GitSource", "TarballSource"),
+    "store": ("DirectoryStore", "SlugStore"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ("errors", "events")
+
+__all__ = [
+    "HOST_ENV",
+    "Bubblewrap",
+    "BuildContext",
+    "Buildpack",
+    "CompiledApp",
+    "Completed",
+    "Detection",
+    "DirectoryStore",
+    "Dyno",
+    "DynoRunner",
+    "GitSource",
+    "LogLine",
+    "Manifest",
+    "NotDetected",
+    "Procfile",
+    "ProcfileBuildpack",
+    "ProcfileWarning",
+    "PythonBuildpack",
+    "ReleaseDefaults",
+    "Sandbox",
+    "Slug",
+    "SlugBuilder",
+    "SlugFile",
+    "SlugStore",
+    "SlugkitError",
+    "TarballSource",
+    "Unconfined",
+    "__version__",
+    "errors",
+    "events",
+    "format_procfile",
+    "heroku_text",
+    "parse_procfile",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever lives there
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

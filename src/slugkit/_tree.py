@@ -1,0 +1,159 @@
+"""Directory trees that are not trusted: walk, read, copy and remove them without ever following a link.
+
+Everything goes by descriptor or by a path whose parents were just seen to be real directories; an error is raised,
+never swallowed (``os.walk`` loses an unreadable directory without a word).
+"""
+
+import os
+import shutil
+import stat
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from attrs import frozen
+
+
+@frozen
+class Entry:
+    """A file, directory, link or other thing below a root; ``path`` is relative, ``/``-separated."""
+
+    path: str
+    info: os.stat_result
+
+    @property
+    def is_dir(self) -> bool:
+        """Whether it is a real directory."""
+        return stat.S_ISDIR(self.info.st_mode)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file."""
+        return stat.S_ISREG(self.info.st_mode)
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a symbolic link."""
+        return stat.S_ISLNK(self.info.st_mode)
+
+
+def walk(root: Path, *, skip: Callable[[str], bool] | None = None) -> Iterator[Entry]:
+    """Yield every entry below *root*, parents first, in bytewise order within each directory.
+
+    *skip* is asked for each relative path; what it takes is left out, with everything below.
+
+    Raises:
+        OSError: Something could not be read.
+    """
+    todo = [""]
+    while todo:
+        directory = todo.pop()
+        names = sorted(os.listdir(root / directory), key=os.fsencode)
+        below = []
+        for name in names:
+            path = f"{directory}/{name}" if directory else name
+            if skip is not None and skip(path):
+                continue
+            entry = Entry(path, os.lstat(root / path))
+            yield entry
+            if entry.is_dir:
+                below.append(path)
+        todo += reversed(below)
+
+
+def open_beneath(root: Path, path: str) -> int | None:
+    """Return a descriptor of the regular file *path* below *root*, or None when there is none.
+
+    A link anywhere on the way, a FIFO or a device counts as none: a hostile tree must not lead the host anywhere.
+    """
+    *parents, name = path.split("/")
+    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for parent in parents:
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+            below = os.open(parent, flags, dir_fd=directory)
+            os.close(directory)
+            directory = below
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno in _LINK_OR_SOCKET:
+            return None
+        raise
+    finally:
+        os.close(directory)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        return None
+    return fd
+
+
+_LINK_OR_SOCKET = {40, 6}  # ELOOP: a link under O_NOFOLLOW; ENXIO: a socket
+
+
+def read_beneath(root: Path, path: str, limit: int = 2**20) -> bytes | None:
+    """Return the first *limit* bytes of the regular file *path* below *root*, or None when there is none."""
+    fd = open_beneath(root, path)
+    if fd is None:
+        return None
+    with os.fdopen(fd, "rb") as file:
+        return file.read(limit)
+
+
+def copy_tree(source: Path, target: Path, *, skip: Callable[[str], bool] | None = None) -> None:
+    """Copy what is below *source* into the existing directory *target*: files, modes, times, links as they are.
+
+    Anything else (sockets, FIFOs, devices) is left out: no slug can hold it.
+    """
+    directories = []
+    for entry in walk(source, skip=skip):
+        here, there = source / entry.path, target / entry.path
+        if entry.is_dir:
+            there.mkdir()
+            directories.append((there, entry.info))
+        elif entry.is_link:
+            there.symlink_to(os.readlink(here))
+        elif entry.is_file:
+            shutil.copyfile(here, there, follow_symlinks=False)
+            there.chmod(entry.info.st_mode & 0o777)
+            os.utime(there, ns=(entry.info.st_mtime_ns, entry.info.st_mtime_ns))
+    for there, info in reversed(directories):
+        os.utime(there, ns=(info.st_mtime_ns, info.st_mtime_ns))
+        there.chmod(info.st_mode & 0o777 | 0o700)
+
+
+def give_to(root: Path, uid: int, gid: int) -> None:
+    """Make *uid* and *gid* the owner of *root* and of everything below it; links are not followed."""
+    os.chown(root, uid, gid, follow_symlinks=False)
+    for entry in walk(root):
+        os.chown(root / entry.path, uid, gid, follow_symlinks=False)
+
+
+def remove_tree(root: Path) -> None:
+    """Remove *root* and everything below it, however deep and whatever its modes; nothing there is fine.
+
+    Directories are moved up beside each other and emptied one at a time: ``shutil.rmtree`` recurses and dies
+    on a tree 1 500 deep on 3.11 and 3.12, and a path that long has no name the kernel takes.
+    """
+    try:
+        if not stat.S_ISDIR(os.lstat(root).st_mode):
+            root.unlink()
+            return
+        root.chmod(0o700)
+    except FileNotFoundError:
+        return
+    todo = [root]
+    while todo:
+        directory = todo.pop()
+        for child in list(os.scandir(directory)):
+            if child.is_dir(follow_symlinks=False):
+                os.chmod(child.path, 0o700, follow_symlinks=True)
+                moved = root / f".{uuid.uuid4().hex}"
+                os.rename(child.path, moved)
+                todo.append(moved)
+            else:
+                os.unlink(child.path)
+        if directory != root:
+            directory.rmdir()
+    root.rmdir()

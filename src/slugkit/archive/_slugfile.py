@@ -1,0 +1,143 @@
+"""`Slug`: a slug file as a value that reads the manifest when opened and everything else when asked."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from hashlib import file_digest
+from io import BufferedReader
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Self
+
+from attrs import field, frozen
+
+from ..errors import CorruptSlugError, OutputError, SlugNotFoundError
+from ..procfile import parse_procfile
+from ..slug import Manifest, api_checksum, sha256_digest
+from ._pack import Digests
+from ._unpack import Reader, SlugFile, TarStream, unpack_slug
+
+_LARGEST_PROCFILE = 2**20
+
+
+@frozen
+class Slug:
+    """A slug in a file: what it says of itself (``manifest``), its size in bytes, and its digests."""
+
+    path: Path
+    manifest: Manifest
+    size: int
+    _known: Digests | None = field(default=None, repr=False, eq=False)
+
+    @classmethod
+    def open(cls, path: str | PathLike[str]) -> Self:
+        """Return the slug in the file *path*, its manifest read and its payload not.
+
+        A tarball made elsewhere has no manifest: its process types come from its Procfile, for which all of it is
+        read, and the rest is unknown.
+
+        Raises:
+            SlugNotFoundError: Nothing is there.
+            CorruptSlugError: It is no slug, or damaged where it was read.
+        """
+        path = Path(path)
+        with _opened(path) as file:
+            reader = Reader(TarStream(file, fspath(path)), fspath(path))
+            manifest = _read_manifest(reader)
+        return cls(path, manifest, path.stat().st_size)
+
+    @property
+    def process_types(self) -> Mapping[str, str]:
+        """The commands by process type."""
+        return self.manifest.process_types
+
+    @cached_property
+    def digest(self) -> str:
+        """``sha256:...`` of the file."""
+        if self._known:
+            return self._known.digest
+        with _opened(self.path) as file:
+            return sha256_digest(file_digest(file, "sha256"))
+
+    @property
+    def checksum(self) -> str:
+        """``SHA256:...`` of the file, as Heroku's API spells it (contract.md 3.5)."""
+        return api_checksum(self.digest)
+
+    @cached_property
+    def diff_id(self) -> str:
+        """``sha256:...`` of the uncompressed tar: the identity that is the same on every machine."""
+        return self._known.diff_id if self._known else self._read_through()
+
+    def verify(self, digest: str | None = None) -> None:
+        """Read all of it and check every byte: gzip's sums, tar's headers, every member; and *digest* if given.
+
+        Raises:
+            CorruptSlugError: It is damaged, or not the slug that *digest* ("sha256:...") names.
+            UnsafeMemberError: It is hostile.
+        """
+        self._read_through()
+        if digest is not None:
+            with _opened(self.path) as file:
+                actual = sha256_digest(file_digest(file, "sha256"))
+            if actual != digest.lower():
+                raise CorruptSlugError(fspath(self.path), f"expected {digest}, it is {actual}")
+
+    def files(self) -> Iterator[SlugFile]:
+        """Yield the app's entries in the archive's order.
+
+        Raises:
+            CorruptSlugError: It is damaged.
+            UnsafeMemberError: It is hostile.
+        """
+        with _opened(self.path) as file:
+            for member in Reader(TarStream(file, fspath(self.path)), fspath(self.path)).app():
+                yield SlugFile(member.name, member.kind, member.size, member.mode, member.target)
+
+    def unpack(self, directory: str | PathLike[str], *, mtime: int | None = None) -> str:
+        """Put the app's own files directly into *directory*, which is absent or empty, and return the diff_id.
+
+        The directory appears by rename: whole, or not at all. Files bear *mtime* (seconds), or the archive's times.
+
+        Raises:
+            CorruptSlugError: The slug is damaged.
+            UnsafeMemberError: The slug is hostile.
+            OutputError: *directory* holds something, or the disk said no.
+        """
+        target = Path(directory)
+        if target.is_symlink() or (target.exists() and not target.is_dir()):
+            raise OutputError(fspath(target), "it is not a directory")
+        if target.is_dir() and any(target.iterdir()):
+            raise OutputError(fspath(target), "it is not empty")
+        with _opened(self.path) as file:
+            return unpack_slug(file, fspath(self.path), target.absolute(), mtime)
+
+    def _read_through(self) -> str:
+        with _opened(self.path) as file:
+            stream = TarStream(file, fspath(self.path))
+            for _ in Reader(stream, fspath(self.path)).app():
+                pass
+        return sha256_digest(stream.hash)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    try:
+        file = path.open("rb")
+    except (FileNotFoundError, NotADirectoryError):
+        raise SlugNotFoundError(fspath(path)) from None
+    except OSError as error:
+        raise CorruptSlugError(fspath(path), error.strerror or str(error)) from error
+    with file:
+        yield file
+
+
+def _read_manifest(reader: Reader) -> Manifest:
+    """Return the manifest, which comes first; without one, what the Procfile tells."""
+    procfile: str | None = None
+    for member in reader.app():
+        if reader.manifest is not None:
+            return reader.manifest
+        if member.name == "Procfile" and member.kind == "file" and member.size <= _LARGEST_PROCFILE:
+            procfile = b"".join(reader.content(member)).decode("utf-8", "replace")
+    return reader.manifest or Manifest(process_types=dict(parse_procfile(procfile or "")), schema=0)

@@ -1,0 +1,112 @@
+"""Heroku's build text, as a pure function over the events (contract.md 1.4, 2.5, 2.7, 3.4)."""
+
+from ..events import (
+    BuildEvent,
+    BuildFailed,
+    BuildLine,
+    BuildpackDetected,
+    BuildpacksChosen,
+    PackingStarted,
+    ProcessTypesDiscovered,
+    ProcfileWarned,
+    SeveralBuildpacksDetected,
+    SlugPacked,
+    SourceIgnored,
+)
+
+_STEP = "-----> "
+_DETAIL = " " * 7
+_PROBLEM = " !     "
+
+
+def heroku_text(event: BuildEvent) -> tuple[str, ...]:  # noqa: C901, PLR0911 - a table
+    """Return the lines ``git push heroku`` would show for *event*, none for most.
+
+    >>> heroku_text(BuildpackDetected("python", "Python"))
+    ('-----> Python app detected',)
+    """
+    match event:
+        case SourceIgnored(count):
+            return (f"{_STEP}Deleting {count} files matching .slugignore patterns.",)
+        case BuildpacksChosen(stack, names):
+            return (f"{_STEP}Building on the {stack.capitalize()} stack", *_chosen(names))
+        case BuildpackDetected(_, name):
+            return (f"{_STEP}{name} app detected",)
+        case SeveralBuildpacksDetected(names):
+            several = (
+                "Warning: Multiple default buildpacks reported the ability to handle this app."
+                " The first buildpack in the list below will be used."
+            )
+            return (
+                f"{_PROBLEM}{several}",
+                f"Detected buildpacks: {','.join(names)}",
+            )
+        case BuildLine(text):
+            return (text,)
+        case ProcfileWarned(_, line, column, message, fix):
+            return (f"{_PROBLEM}Procfile:{line}:{column}: {message} ({fix})",)
+        case ProcessTypesDiscovered(declared, defaults, _):
+            return (f"{_STEP}Discovering process types", *_discovered(declared, defaults))
+        case PackingStarted():
+            return ("", f"{_STEP}Compressing...")
+        case SlugPacked(_, size, soft_limit):
+            return (f"{_DETAIL}Done: {human_size(size)}", *_warned(size, soft_limit))
+        case BuildFailed(code, message, app):
+            return _failed(code, message, app)
+        case _:
+            return ()
+
+
+def human_size(size: int) -> str:
+    """Return *size* in bytes as Heroku prints it: one decimal for M, none for K and B.
+
+    >>> human_size(646), human_size(596 * 1024), human_size(41208000)
+    ('646B', '596K', '39.3M')
+    """
+    if size < 2**10:
+        return f"{size}B"
+    return f"{size // 2**10}K" if size < 2**20 else f"{size / 2**20:.1f}M"
+
+
+def _chosen(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        return (f"{_STEP}Determining which buildpack to use for this app",)
+    if len(names) == 1:
+        return (f"{_STEP}Using buildpack: {names[0]}",)
+    listed = (f"{_DETAIL}{number}. {name}" for number, name in enumerate(names, start=1))
+    return (f"{_STEP}Using buildpacks:", *listed)
+
+
+def _discovered(declared: tuple[str, ...], defaults: tuple[str, ...]) -> tuple[str, ...]:
+    types = ", ".join(declared) or "(none)"
+    if not defaults:
+        return (f"{_DETAIL}Procfile declares types -> {types}",)
+    return (
+        f"{_DETAIL}Procfile declares types     -> {types}",
+        f"{_DETAIL}Default types for buildpack -> {', '.join(defaults)}",
+    )
+
+
+def _warned(size: int, soft_limit: int) -> tuple[str, ...]:
+    if size <= soft_limit:
+        return ()
+    text = f"Your slug size ({size // 2**20} MB) exceeds our soft limit ({soft_limit // 2**20} MB)"
+    return (f"{_PROBLEM}Warning: {text} which may affect boot time.",)
+
+
+def _failed(code: str, message: str, app: str) -> tuple[str, ...]:
+    """Return Heroku's own sentence for a failure, each line behind a bang."""
+    if app:
+        return ("", f"{_PROBLEM}Push rejected, failed to compile {app} app.", "")
+    if code == "buildpack.none":
+        blank = " " * 24
+        reason = "Heroku cannot detect the buildpack to use for this application automatically."
+        return (
+            f"{_PROBLEM}No default language could be detected for this app.",
+            f"{blank}HINT: This occurs when {reason}",
+            f"{blank}See https://devcenter.heroku.com/articles/buildpacks",
+            "",
+            f"{_PROBLEM}Push failed",
+        )
+    first = message.split("\n", 1)[0]
+    return (f"{_PROBLEM}{first[:1].upper()}{first[1:]}", f"{_PROBLEM}Push failed")

@@ -1,0 +1,133 @@
+"""The build workspace and the build cache: two of the four owners of state, side by side on one file system.
+
+The workspace lies inside the app's cache directory, because packs hard-link and rename between BUILD_DIR and
+CACHE_DIR (contract.md 2.3), and because the cache is then written back by one rename.
+"""
+
+import fcntl
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import define, field
+
+from .._tree import copy_tree, give_to, remove_tree
+from ..errors import OutputError, SlugkitError
+
+
+@define
+class Workspace:
+    """The directories of one build, as the host sees them; ``tmp`` is what the sandbox shows as /tmp."""
+
+    root: Path
+    kept: bool = field(default=False, init=False)
+    build_dir: Path = field(init=False)
+    cache_dir: Path = field(init=False)
+
+    @build_dir.default
+    def _build_dir(self) -> Path:
+        return self.tmp / f"build_{uuid.uuid4().hex[:8]}"
+
+    @cache_dir.default
+    def _cache_dir(self) -> Path:
+        return self.tmp / "cache"
+
+    @property
+    def tmp(self) -> Path:
+        """The builds' private /tmp."""
+        return self.root / "tmp"
+
+    @property
+    def home(self) -> Path:
+        """The builds' writable /app, which is also HOME."""
+        return self.root / "app"
+
+    def give_to(self, uid: int) -> None:
+        """Make all of it *uid*'s, who runs the packs."""
+        for directory in (self.tmp, self.home):
+            give_to(directory, uid, uid)
+
+    def keep(self) -> Path:
+        """Move it aside, where nothing removes it, and return where it is."""
+        kept = self.root.with_name(self.root.name.replace("work-", "failed-"))
+        self.root.rename(kept)
+        self.kept = True
+        return kept
+
+
+@contextmanager
+def open_workspace(app_cache: Path, on_wait: Callable[[], None]) -> Iterator[Workspace]:
+    """Yield a workspace with a copy of the cache in *app_cache*, which is written back if nothing is raised.
+
+    Builds of one app wait for each other; *on_wait* is called when this one has to.
+
+    Raises:
+        OutputError: The disk said no; the cache is unchanged.
+    """
+    try:
+        app_cache.mkdir(parents=True, exist_ok=True)
+        lock = os.open(app_cache / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise OutputError(str(app_cache), error.strerror or str(error)) from error
+    try:
+        _wait_for(lock, on_wait)
+        _remove_stale(app_cache)
+        with _made(app_cache) as workspace:
+            yield workspace
+            if not workspace.kept:
+                _write_back(workspace, app_cache / "cache")
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _made(app_cache: Path) -> Iterator[Workspace]:
+    workspace = Workspace(app_cache / f"work-{uuid.uuid4().hex[:8]}")
+    try:
+        try:
+            workspace.home.mkdir(parents=True, mode=0o700)
+            workspace.cache_dir.mkdir(parents=True)
+            if (app_cache / "cache").is_dir():
+                copy_tree(app_cache / "cache", workspace.cache_dir)
+        except OSError as error:
+            raise OutputError(str(app_cache), error.strerror or str(error)) from error
+        yield workspace
+    finally:
+        remove_tree(workspace.root)
+
+
+def _wait_for(lock: int, on_wait: Callable[[], None]) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        on_wait()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
+def _remove_stale(app_cache: Path) -> None:
+    """Remove what a killed build left: whoever holds the lock is alone."""
+    for stale in [*app_cache.glob("work-*"), *app_cache.glob("old-*")]:
+        remove_tree(stale)
+    if not (app_cache / "cache").exists():
+        for complete in app_cache.glob("new-*"):  # killed between the two renames of _write_back
+            complete.rename(app_cache / "cache")
+    for stale in app_cache.glob("new-*"):
+        remove_tree(stale)
+
+
+def _write_back(workspace: Workspace, cache: Path) -> None:
+    """Put the workspace's cache in the place of *cache*: new beside old, then two renames."""
+    try:
+        new = cache.with_name(f"new-{uuid.uuid4().hex[:8]}")
+        workspace.cache_dir.rename(new)
+        old = cache.with_name(f"old-{uuid.uuid4().hex[:8]}")
+        if cache.exists():
+            cache.rename(old)
+        new.rename(cache)
+        remove_tree(old)
+    except OSError as error:
+        if isinstance(error, SlugkitError):
+            raise
+        raise OutputError(str(cache), error.strerror or str(error)) from error

@@ -1,0 +1,117 @@
+"""``slugkit detect`` and ``slugkit build``."""
+
+import re
+from pathlib import Path
+from typing import IO, Literal
+
+import attrs
+import click
+
+from ..archive import Slug
+from ..build import SlugBuilder
+from ..environ import parse_assignments, parse_env_file
+from ..source import GitSource, Source
+from ._output import BuildDisplay, emit_json, env_options, json_option, sandbox_option, with_options
+
+source_argument = click.argument("source", default=".")
+buildpack_option = click.option(
+    "-b",
+    "--buildpack",
+    "buildpacks",
+    multiple=True,
+    help="Use this one; again for several, in order.",
+)
+
+
+@click.command()
+@source_argument
+@buildpack_option
+@sandbox_option
+@json_option
+def detect(source: str, buildpacks: tuple[str, ...], *, sandbox: str, as_json: bool) -> None:
+    """Say which kind of app SOURCE is."""
+    detection = SlugBuilder(buildpacks=buildpacks or None, sandbox=sandbox).detect(source)
+    if as_json:
+        emit_json(attrs.asdict(detection))
+    else:
+        click.echo(detection.name)
+
+
+@click.command()
+@with_options(
+    source_argument,
+    click.option("-o", "--output", help="The slug's file; <name>.slug.tgz here by default."),
+    buildpack_option,
+    *env_options,
+    click.option("--ref", help="Build this commit, tag or branch of the git repository SOURCE."),
+    click.option("--cache-dir", type=click.Path(), help="The app's build cache."),
+    click.option(
+        "--runtime",
+        type=click.Choice(["vendored", "stack"]),
+        default="vendored",
+        show_default=True,
+        help="Put the interpreter into the slug, or use the host's.",
+    ),
+    click.option("--keep-failed", is_flag=True, help="Keep the workspace of a failed build."),
+    click.option("--timeout", type=float, default=900.0, show_default=True, help="Seconds."),
+    sandbox_option,
+    json_option,
+)
+def build(  # noqa: PLR0913 - one argument an option
+    source: str,
+    output: str | None,
+    buildpacks: tuple[str, ...],
+    env: tuple[str, ...],
+    env_file: IO[str] | None,
+    ref: str | None,
+    cache_dir: str | None,
+    runtime: Literal["vendored", "stack"],
+    *,
+    keep_failed: bool,
+    timeout: float,
+    sandbox: str,
+    as_json: bool,
+) -> None:
+    """Build SOURCE, a directory, a git repository or a tarball, into a slug."""
+    origin: Source | str = GitSource(Path(source), ref) if ref else source
+    with BuildDisplay() as display:
+        builder = SlugBuilder(
+            buildpacks=buildpacks or None,
+            config_vars=config_vars(env, env_file),
+            cache_dir=cache_dir,
+            sandbox=sandbox,
+            timeout=timeout,
+            runtime=runtime,
+            keep_failed=keep_failed,
+            on_event=display.show,
+        )
+        slug = builder.build(origin, output or default_output(source))
+    if as_json:
+        emit_json({**described(slug), "timings": display.timings})
+    else:
+        click.echo(slug.path)
+
+
+def config_vars(env: tuple[str, ...], env_file: IO[str] | None) -> dict[str, str]:
+    """Return the config vars of the options, the file's first."""
+    from_file = parse_env_file(env_file.read()) if env_file else {}
+    return {**from_file, **parse_assignments(env)}
+
+
+def default_output(source: str) -> str:
+    """Return ``<name>.slug.tgz`` for the last part of *source*."""
+    name = re.sub(r"\.(tar|tar\.gz|tgz|git)$", "", Path(source).resolve().name)
+    return f"{name or 'app'}.slug.tgz"
+
+
+def described(slug: Slug) -> dict[str, object]:
+    """Return what a program wants to know of a slug."""
+    return {
+        "path": str(slug.path),
+        "size": slug.size,
+        "digest": slug.digest,
+        "checksum": slug.checksum,
+        "diff_id": slug.diff_id,
+        "process_types": dict(slug.process_types),
+        "buildpacks": [attrs.asdict(pack) for pack in slug.manifest.buildpacks],
+    }

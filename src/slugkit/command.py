@@ -1,0 +1,91 @@
+"""A command as a value, what came of it, and the one small Protocol that runs one."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+from attrs import field, frozen
+
+
+@frozen
+class DataFile:
+    """Bytes a command reads from a descriptor; the descriptor's number stands in the argument's place."""
+
+    data: bytes = field(repr=False)
+
+
+@frozen
+class HiddenArgs:
+    """Arguments that must not show in a process listing, handed over NUL-separated by descriptor."""
+
+    args: tuple[str | DataFile, ...] = field(repr=False)
+
+
+@frozen
+class Command:
+    """What to execute: arguments, the whole environment, the working directory.
+
+    ``info`` asks for a pipe on which the command reports; the pipe's number stands for `INFO_FD`.
+    """
+
+    argv: tuple[str | DataFile | HiddenArgs, ...]
+    env: Mapping[str, str] = field(factory=dict, repr=False)
+    cwd: Path | None = None
+    info: bool = False
+
+
+INFO_FD = "{info-fd}"
+
+
+@frozen
+class Completed:
+    """What came of a command: its exit status (128 + the signal when killed) and its merged output."""
+
+    status: int
+    output: str
+
+
+Show = Literal["indented", "raw", "no"]
+
+
+class Runner(Protocol):
+    """Run a command inside the sandbox; what it prints is shown live and returned.
+
+    An argument that is a `Path` names a file as the host sees it; the command is told where the sandbox shows it.
+    """
+
+    def __call__(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        env: Mapping[str, str | Path] | None = None,
+        cwd: Path | None = None,
+        check: bool = True,
+        show: Show = "indented",
+    ) -> Completed:
+        """Return what came of *argv*; with *check*, a status other than 0 raises `CommandFailedError`.
+
+        *show* says how its lines reach the build's output: indented as a detail, as they are, or not at all.
+        """
+
+
+def shell_line(words: Sequence[str]) -> str:
+    """Join command-line *words* as ``heroku run`` does (contract.md 4.10).
+
+    A single word is a shell line already; several are quoted where they need it, so that each stays one word.
+
+    >>> shell_line(["echo $HOME | wc"]), shell_line(["echo", "a b"])
+    ('echo $HOME | wc', "echo 'a b'")
+    """
+    return words[0] if len(words) == 1 else shlex.join(words)
+
+
+def resolve(process_types: Mapping[str, str], line: str) -> str:
+    """Return *line* with a first word that names a process type replaced by its command (contract.md 4.10).
+
+    >>> resolve({"myworker": "python dowork.py"}, "myworker 42")
+    'python dowork.py 42'
+    """
+    first, blank, rest = line.partition(" ")
+    return process_types[first] + blank + rest if first in process_types else line

@@ -1,0 +1,114 @@
+"""What a dyno sees, its environment, and how it boots. Pure, but for a look at the tree and the ports."""
+
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..command import Command
+from ..environ import DYNO_PATH, compose_env
+from ..errors import (
+    InvalidConfigVarError,
+    MissingInterpreterError,
+    PortInUseError,
+    UnsafeMemberError,
+)
+from ..sandbox import Bind, Mount, SandboxSpec, Tmpfs, stack_view
+from ..slug import Manifest
+
+_WRITABLE_SIZE = 512 * 2**20  # bytes of tmp/, of log/ and of /tmp, each in memory and gone with the dyno
+_LARGEST_PORT = 65535
+
+# contract.md 4.3: .profile.d/*.sh in C-locale order, then .profile, then the command, in one shell environment.
+# They are sourced: `return` works, a failure has no effect. `set --` in one of them must not lose the command.
+BOOT = r"""
+_slugkit_command=$1
+_slugkit_list() { local LC_ALL=C; _slugkit_scripts=("$HOME"/.profile.d/*.sh); }
+_slugkit_list
+for _slugkit_script in "${_slugkit_scripts[@]}" "$HOME/.profile"; do
+  [ -f "$_slugkit_script" ] && . "$_slugkit_script"
+done
+exec bash -c "$_slugkit_command"
+"""
+
+
+def dyno_spec(tree: Path, manifest: Manifest, uid: int | None) -> SandboxSpec:
+    """Return the view of a dyno: the stack, the slug's *tree* read-only at /app, tmp/, log/ and /tmp its own.
+
+    Raises:
+        UnsafeMemberError: tmp or log in *tree* is no real directory: nothing may be mounted through a link.
+        MissingInterpreterError: The slug needs an interpreter that is not here.
+    """
+    for name in ("tmp", "log"):
+        if (tree / name).is_symlink() or not (tree / name).is_dir():
+            raise UnsafeMemberError(name, "a slug needs a directory there")
+    writable = (Tmpfs(path, _WRITABLE_SIZE) for path in ("/app/tmp", "/app/log", "/tmp"))  # noqa: S108
+    return SandboxSpec((*stack_view(uid), *_interpreter(manifest), Bind(tree, "/app"), *writable), uid)
+
+
+def _interpreter(manifest: Manifest) -> tuple[Mount, ...]:
+    """Show the interpreter a slug left on its host, if it is the one that runs slugkit: a slug names no other path."""
+    prefix = manifest.platform.interpreter if manifest.platform else None
+    if prefix is None or Path(prefix).is_relative_to("/usr"):
+        return ()
+    if prefix not in {sys.prefix, sys.base_prefix}:
+        raise MissingInterpreterError(prefix)
+    return (Bind(Path(prefix), prefix),)
+
+
+def dyno_env(home: str, name: str, port: int, manifest: Manifest, config_vars: Mapping[str, str]) -> dict[str, str]:
+    """Return a dyno's environment: the base, then config vars, then what is the platform's own (contract.md 4.2)."""
+    base = {"HOME": home, "PATH": DYNO_PATH}
+    return compose_env(base, manifest.config_vars, config_vars, {"PORT": str(port), "DYNO": name})
+
+
+def boot_command(home: str, env: Mapping[str, str], line: str) -> Command:
+    """Return the command that boots a dyno in *home* and then becomes the shell *line*."""
+    return Command(("bash", "--noprofile", "--norc", "-c", BOOT, "bash", line), env, Path(home))
+
+
+def shown(line: str, port: int) -> str:
+    """Return *line* as Heroku logs it: $PORT substituted, nothing else (contract.md 5.5)."""
+    return line.replace("${PORT}", str(port)).replace("$PORT", str(port))
+
+
+def free_port(wanted: int | None) -> int:
+    """Return *wanted* if nobody listens there, or a free port.
+
+    Raises:
+        PortInUseError: Somebody does.
+        InvalidConfigVarError: It is no port, or not one this user may listen on.
+    """
+    if wanted is not None and not 0 < wanted <= _LARGEST_PORT:
+        raise InvalidConfigVarError("PORT", f"{wanted} is not a port")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", wanted or 0))
+        except PermissionError:
+            raise InvalidConfigVarError("PORT", f"{wanted} is not one this user may use") from None
+        except OSError:
+            raise PortInUseError(wanted or 0) from None
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listens(port: int, uid: int | None) -> bool:
+    """Return whether a process (of *uid*, if given) listens on TCP *port*; asked of the kernel, not by connecting."""
+    return any(_listens(Path("/proc/net", table), port, uid) for table in ("tcp", "tcp6"))
+
+
+_LISTEN = "0A"
+
+
+def _listens(table: Path, port: int, uid: int | None) -> bool:
+    try:
+        lines = table.read_text().splitlines()[1:]
+    except FileNotFoundError:
+        return False
+    suffix = f":{port:04X}"
+    for line in lines:
+        _, local, _, state, _, _, _, owner, *_ = line.split()
+        if state == _LISTEN and local.endswith(suffix) and uid in {None, int(owner)}:
+            return True
+    return False

@@ -1,0 +1,461 @@
+"""Every error slugkit raises: one root, one class per decision a caller can make.
+
+Each class has a stable ``code``, plain fields that pickle, a sentence, and most have a ``hint``: the way out.
+"""
+
+from typing import ClassVar
+
+from attrs import frozen
+
+
+class SlugkitError(Exception):
+    """Root of every error slugkit raises on purpose."""
+
+    code: ClassVar[str] = "slugkit"
+
+    @property
+    def hint(self) -> str | None:
+        """The way out in one line, or None where the sentence already says it."""
+        return None
+
+
+@frozen
+class ProcfileSyntaxError(SlugkitError, ValueError):
+    """A line of a Procfile is not ``type: command`` (raised by ``strict=True`` only)."""
+
+    code: ClassVar[str] = "procfile.syntax"
+
+    reason: str
+    line: int
+    column: int
+    source: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        """Name the place, show the line and point at the column."""
+        caret = " " * (self.column - 1) + "^"
+        return f"Procfile:{self.line}: {self.reason}\n  {self.source}\n  {caret}"
+
+    @property
+    def hint(self) -> str | None:
+        """How to write the line instead."""
+        return self.fix or None
+
+
+@frozen
+class ProcfileUnreadableError(SlugkitError, ValueError):
+    """The Procfile is there but cannot be read as text."""
+
+    code: ClassVar[str] = "procfile.unreadable"
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the file and what is wrong with it."""
+        return f"cannot read {self.path}: {self.reason}"
+
+    @property
+    def hint(self) -> str | None:
+        """What a Procfile has to be."""
+        return "a Procfile is a regular UTF-8 text file in the root of the app"
+
+
+@frozen
+class InvalidConfigVarError(SlugkitError, ValueError):
+    """A config var's name or value cannot be a file of ENV_DIR or a variable of a process."""
+
+    code: ClassVar[str] = "config.invalid"
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the variable, never its value: config vars are secrets."""
+        return f"config var {self.name!r}: {self.reason}"
+
+    @property
+    def hint(self) -> str | None:
+        """The rule for names and values."""
+        return "names match [A-Za-z_][A-Za-z0-9_]*, values have no NUL and stay below 128 KiB"
+
+
+@frozen
+class SourceNotFoundError(SlugkitError, FileNotFoundError):
+    """There is no source tree where one was named."""
+
+    code: ClassVar[str] = "source.not-found"
+
+    path: str
+
+    def __str__(self) -> str:
+        """Name the path as the caller gave it."""
+        return f"no source at {self.path!r}"
+
+    @property
+    def hint(self) -> str | None:
+        """What a source can be."""
+        return "a source is a directory, a git repository with --ref, or a tarball"
+
+
+@frozen
+class SourceUnusableError(SlugkitError, ValueError):
+    """A source is there but cannot be used: unreadable, no such ref, not a tarball."""
+
+    code: ClassVar[str] = "source.unusable"
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the source and the reason."""
+        return f"cannot use the source {self.path!r}: {self.reason}"
+
+
+@frozen
+class NoBuildpackError(SlugkitError, LookupError):
+    """No buildpack claims the app; ``reasons`` holds (buildpack, why not) in the order tried."""
+
+    code: ClassVar[str] = "buildpack.none"
+
+    reasons: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        """Say so, with each buildpack's reason on a line of its own."""
+        tried = "".join(f"\n  {name}: {reason}" for name, reason in self.reasons)
+        return f"no default language could be detected for this app{tried}"
+
+    @property
+    def hint(self) -> str | None:
+        """How to be detected, or choose."""
+        return "add one of the files named above, or name a buildpack with --buildpack"
+
+
+@frozen
+class IncompatibleBuildpackError(SlugkitError, LookupError):
+    """A buildpack that was asked for by name does not claim the app."""
+
+    code: ClassVar[str] = "buildpack.incompatible"
+
+    buildpack: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the pack and its reason."""
+        return f"app not compatible with buildpack {self.buildpack}: {self.reason}"
+
+
+@frozen
+class UnknownBuildpackError(SlugkitError, LookupError):
+    """A buildpack was named that does not exist here."""
+
+    code: ClassVar[str] = "buildpack.unknown"
+
+    name: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Name it."""
+        return f"no buildpack is called {self.name!r}"
+
+    @property
+    def hint(self) -> str | None:
+        """Those there are."""
+        return f"buildpacks here: {', '.join(self.known)}"
+
+
+@frozen
+class CommandFailedError(SlugkitError, RuntimeError):
+    """A command that a buildpack ran ended with a status other than 0."""
+
+    code: ClassVar[str] = "buildpack.command-failed"
+
+    command: str
+    status: int
+    last_lines: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Name the command and its status, then its last lines."""
+        tail = "".join(f"\n  {line}" for line in self.last_lines)
+        return f"{self.command} exited with status {self.status}{tail}"
+
+
+@frozen
+class BuildpackError(SlugkitError, RuntimeError):
+    """A buildpack gives up for a reason it can name."""
+
+    code: ClassVar[str] = "buildpack.failed"
+
+    reason: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        """Say the reason."""
+        return self.reason
+
+    @property
+    def hint(self) -> str | None:
+        """The pack's own way out."""
+        return self.fix or None
+
+
+@frozen
+class CompileFailedError(SlugkitError, RuntimeError):
+    """A buildpack did not compile the app; ``kept`` is the workspace when it was to be kept."""
+
+    code: ClassVar[str] = "build.compile-failed"
+
+    buildpack: str
+    status: int
+    last_lines: tuple[str, ...] = ()
+    kept: str | None = None
+    fix: str = ""
+
+    def __str__(self) -> str:
+        """Name the pack and the status, then what it said last."""
+        tail = "".join(f"\n  {line}" for line in self.last_lines)
+        return f"failed to compile {self.buildpack} app (status {self.status}){tail}"
+
+    @property
+    def hint(self) -> str | None:
+        """The pack's way out, and where to look at what it left."""
+        where = f"the workspace is kept at {self.kept}" if self.kept else "--keep-failed keeps the workspace for a look"
+        return f"{self.fix}; {where}" if self.fix else where
+
+
+@frozen
+class BuildTimeoutError(SlugkitError, TimeoutError):
+    """A build took longer than it may; ``limit`` is in seconds."""
+
+    code: ClassVar[str] = "build.timeout"
+
+    limit: float
+    kept: str | None = None
+
+    def __str__(self) -> str:
+        """Say it as Heroku does (contract.md 2.7)."""
+        return f"timed out; must complete in {self.limit:g} seconds"
+
+    @property
+    def hint(self) -> str | None:
+        """How to allow more."""
+        return "SlugBuilder(timeout=...) or --timeout raise the limit"
+
+
+@frozen
+class SlugTooLargeError(SlugkitError, ValueError):
+    """A slug is larger than it may be; sizes are in bytes, compressed."""
+
+    code: ClassVar[str] = "slug.too-large"
+
+    size: int
+    limit: int
+
+    def __str__(self) -> str:
+        """Say it as Heroku does (contract.md 3.4)."""
+        size, limit = self.size / 2**20, self.limit / 2**20
+        return f"compiled slug size: {size:.1f}M is too large (max is {limit:g}M)"
+
+    @property
+    def hint(self) -> str | None:
+        """Where bytes usually go."""
+        return "leave large files out with a .slugignore"
+
+
+@frozen
+class SlugNotFoundError(SlugkitError, FileNotFoundError):
+    """There is no slug where one was named."""
+
+    code: ClassVar[str] = "slug.not-found"
+
+    path: str
+
+    def __str__(self) -> str:
+        """Name the path as the caller gave it."""
+        return f"no slug at {self.path!r}"
+
+    @property
+    def hint(self) -> str | None:
+        """How to get one."""
+        return "slugkit build makes one"
+
+
+@frozen
+class CorruptSlugError(SlugkitError, ValueError):
+    """A slug's bytes are damaged, cut short or not a slug at all."""
+
+    code: ClassVar[str] = "slug.corrupt"
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the file and what is wrong with it."""
+        return f"{self.path}: not a whole slug: {self.reason}"
+
+    @property
+    def hint(self) -> str | None:
+        """The only cure."""
+        return "build it or fetch it again"
+
+
+@frozen
+class UnsafeMemberError(SlugkitError, ValueError):
+    """A member of an archive, or a file to be packed, would reach outside the slug."""
+
+    code: ClassVar[str] = "slug.unsafe-member"
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the member, escaped: it may be hostile."""
+        return f"refused member {self.name!r}: {self.reason}"
+
+
+@frozen
+class OutputError(SlugkitError, OSError):
+    """The result could not be written; nothing half-written is left."""
+
+    code: ClassVar[str] = "output.failed"
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the path and the system's reason."""
+        return f"cannot write {self.path}: {self.reason}"
+
+    @property
+    def hint(self) -> str | None:
+        """What an output has to be."""
+        return "name a place in a directory that exists, is writable and has room"
+
+
+@frozen
+class SandboxUnavailableError(SlugkitError, RuntimeError):
+    """No sandbox that keeps its promises works here; ``tried`` holds (back end, reason)."""
+
+    code: ClassVar[str] = "sandbox.unavailable"
+
+    tried: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        """Say so, with every back end's reason on a line of its own."""
+        tried = "".join(f"\n  {name}: {reason}" for name, reason in self.tried)
+        return f"no sandbox works here{tried}"
+
+    @property
+    def hint(self) -> str | None:
+        """The explicit way to do without."""
+        return 'to run without confinement, pass sandbox="none" (--sandbox none)'
+
+
+@frozen
+class UnknownProcessTypeError(SlugkitError, LookupError):
+    """A slug has no process type of that name."""
+
+    code: ClassVar[str] = "process.unknown"
+
+    process_type: str
+    known: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Name it."""
+        return f"the slug has no process type {self.process_type!r}"
+
+    @property
+    def hint(self) -> str | None:
+        """Those there are."""
+        if not self.known:
+            return "it has none at all: add a Procfile"
+        return f"process types of this slug: {', '.join(self.known)}"
+
+
+@frozen
+class MissingInterpreterError(SlugkitError, RuntimeError):
+    """A slug built with ``runtime="stack"`` needs an interpreter this machine does not have."""
+
+    code: ClassVar[str] = "dyno.missing-interpreter"
+
+    prefix: str
+
+    def __str__(self) -> str:
+        """Name the place the slug expects it."""
+        return f"the slug needs the interpreter under {self.prefix}, which is not on this stack"
+
+    @property
+    def hint(self) -> str | None:
+        """The default has no such need."""
+        return "build it with the vendored runtime (the default), or run slugkit with that interpreter"
+
+
+@frozen
+class PortInUseError(SlugkitError, OSError):
+    """The port a dyno was to listen on is taken."""
+
+    code: ClassVar[str] = "dyno.port-in-use"
+
+    port: int
+
+    def __str__(self) -> str:
+        """Name the port."""
+        return f"port {self.port} is in use"
+
+    @property
+    def hint(self) -> str | None:
+        """The way that always works."""
+        return "leave the port out for a free one"
+
+
+@frozen
+class DynoCrashedError(SlugkitError, RuntimeError):
+    """A dyno ended by itself; ``up`` says whether it had been up."""
+
+    code: ClassVar[str] = "dyno.crashed"
+
+    dyno: str
+    status: int
+    last_lines: tuple[str, ...] = ()
+    up: bool = False
+
+    def __str__(self) -> str:
+        """Name the dyno and its status, then what it said last."""
+        tail = "".join(f"\n  {line}" for line in self.last_lines)
+        before = "" if self.up else " before it was up"
+        return f"{self.dyno} exited with status {self.status}{before}{tail}"
+
+
+@frozen
+class BootTimeoutError(SlugkitError, TimeoutError):
+    """A web dyno did not listen on $PORT in time; ``seconds`` is the limit."""
+
+    code: ClassVar[str] = "dyno.boot-timeout"
+
+    dyno: str
+    seconds: float
+    last_lines: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Say it as Heroku's R10 does (contract.md 4.4)."""
+        tail = "".join(f"\n  {line}" for line in self.last_lines)
+        return (
+            f"{self.dyno}: Error R10 (Boot timeout) -> Web process failed to bind to $PORT"
+            f" within {self.seconds:g} seconds of launch{tail}"
+        )
+
+    @property
+    def hint(self) -> str | None:
+        """What web dynos have to do."""
+        return "a web process listens on 0.0.0.0:$PORT; boot_timeout= raises the limit"
+
+
+@frozen
+class RunnerClosedError(SlugkitError, RuntimeError):
+    """A runner was used after its ``with`` block."""
+
+    code: ClassVar[str] = "dyno.runner-closed"
+
+    def __str__(self) -> str:
+        """Say so."""
+        return "this DynoRunner is closed: its with block is over"

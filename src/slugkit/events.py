@@ -1,0 +1,141 @@
+"""What happens during a build and to a dyno, as frozen values.
+
+One stream feeds the Heroku-style text, the JSON lines and the live progress.
+"""
+
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+
+@frozen
+class BuildStarted:
+    """A build begins, of what the caller named as its source."""
+
+    source: str
+
+
+@frozen
+class SourceIgnored:
+    """``.slugignore`` was applied; ``count`` is what Heroku prints (contract.md 3.2)."""
+
+    count: int
+
+
+@frozen
+class BuildpacksChosen:
+    """Which buildpacks the caller asked for, none when they are to be detected; packs see ``stack`` in $STACK."""
+
+    stack: str
+    names: tuple[str, ...]
+
+
+@frozen
+class BuildpackDetected:
+    """A buildpack claims the app; ``name`` is what it calls the app ("Python")."""
+
+    buildpack: str
+    name: str
+
+
+@frozen
+class SeveralBuildpacksDetected:
+    """More than one default buildpack claims the app; the first is used (contract.md 2.5)."""
+
+    names: tuple[str, ...]
+
+
+@frozen
+class BuildLine:
+    """One line a buildpack or its commands printed, without the newline."""
+
+    text: str
+
+
+@frozen
+class ProcfileWarned:
+    """A line of the Procfile does not do what its author may think."""
+
+    code: str
+    line: int
+    column: int
+    message: str
+    fix: str
+
+
+@frozen
+class ProcessTypesDiscovered:
+    """The process types of the slug, by where they come from, in alphabetical order."""
+
+    declared: tuple[str, ...]
+    defaults: tuple[str, ...]
+    buildpack: str
+
+
+@frozen
+class PackingStarted:
+    """The app tree is about to be packed."""
+
+    files: int
+    size: int
+
+
+@frozen
+class PackingProgressed:
+    """So many files and bytes (uncompressed) of the tree are packed."""
+
+    files: int
+    size: int
+
+
+@frozen
+class SlugPacked:
+    """The slug is written; ``size`` is in bytes, compressed."""
+
+    path: str
+    size: int
+    soft_limit: int
+
+
+@frozen
+class BuildFailed:
+    """A build ends without a slug; ``code`` and ``message`` are those of the error raised.
+
+    ``app`` is what the buildpack that failed calls the app, or "".
+    """
+
+    code: str
+    message: str
+    app: str = ""
+
+
+@frozen
+class DynoStateChanged:
+    """A dyno goes from one state to another; the names are Heroku's (contract.md 4.12)."""
+
+    dyno: str
+    old: str
+    new: str
+
+
+BuildEvent = (
+    BuildStarted
+    | SourceIgnored
+    | BuildpacksChosen
+    | BuildpackDetected
+    | SeveralBuildpacksDetected
+    | BuildLine
+    | ProcfileWarned
+    | ProcessTypesDiscovered
+    | PackingStarted
+    | PackingProgressed
+    | SlugPacked
+    | BuildFailed
+)
+Event = BuildEvent | DynoStateChanged
+
+
+def to_dict(event: Event) -> dict[str, Any]:
+    """Return *event* as plain data for JSON, its class name under ``"event"``."""
+    return {"event": type(event).__name__, **attrs.asdict(event)}

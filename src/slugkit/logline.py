@@ -1,0 +1,91 @@
+"""Log lines as data, and their two renderings (contract.md 5)."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from attrs import define, field, frozen
+
+LONGEST = 10_000  # bytes of a line; more is cut into lines of their own (contract.md 5.3)
+# C0 but tab, DEL and C1 controls: what moves a cursor or sets a title when a terminal shows it.
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+_CONTROL_BUT_COLOUR = re.compile("\x1b(?!\\[[0-9;]*m)|[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f]")
+
+Stream = Literal["stdout", "stderr", "system"]
+
+
+@frozen
+class LogLine:
+    """One line of a dyno's log; ``source`` is "app" or "heroku", ``process`` is "web.1".
+
+    Both come from the runner, never from the text. ``message`` is kept as it came, escapes and all.
+    """
+
+    time: datetime
+    source: str
+    process: str
+    stream: Stream
+    message: str
+
+    def __str__(self) -> str:
+        """Render it as ``heroku logs`` does: ``TIME SOURCE[PROCESS]: MESSAGE``, escapes made harmless."""
+        time = self.time.isoformat(timespec="microseconds")
+        return f"{time} {self.source}[{self.process}]: {harmless(self.message)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data for JSON."""
+        return {
+            "time": self.time.isoformat(timespec="microseconds"),
+            "source": self.source,
+            "process": self.process,
+            "stream": self.stream,
+            "message": self.message,
+        }
+
+
+def system_line(process: str, message: str) -> LogLine:
+    """Return a line of the platform itself about *process*, stamped now."""
+    return LogLine(datetime.now(UTC), "heroku", process, "system", message)
+
+
+def harmless(text: str, *, keep_colour: bool = False) -> str:
+    r"""Return *text* with terminal control characters shown instead of obeyed; colours may stay.
+
+    >>> harmless("\x1b[2Jgone")
+    '\\x1b[2Jgone'
+    """
+    controls = _CONTROL_BUT_COLOUR if keep_colour else _CONTROL
+    return controls.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+@define
+class LineSplitter:
+    """Cut a byte stream into lines at newlines and every 10 000 bytes, holding no more than that."""
+
+    _rest: bytes = field(default=b"", init=False)
+
+    def feed(self, data: bytes) -> Iterator[str]:
+        """Yield the lines that *data* completes; a trailing carriage return is dropped."""
+        *lines, rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            yield from _pieces(line.removesuffix(b"\r"))
+        while len(rest) > LONGEST:
+            yield _decode(rest[:LONGEST])
+            rest = rest[LONGEST:]
+        self._rest = rest
+
+    def flush(self) -> Iterator[str]:
+        """Yield what is left when the stream ends without a newline."""
+        if self._rest:
+            yield from _pieces(self._rest.removesuffix(b"\r"))
+        self._rest = b""
+
+
+def _pieces(line: bytes) -> Iterator[str]:
+    for start in range(0, max(len(line), 1), LONGEST):
+        yield _decode(line[start : start + LONGEST])
+
+
+def _decode(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")

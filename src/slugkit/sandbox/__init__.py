@@ -1,0 +1,24 @@
+"""Sandboxes: functions from a command and a description of its view to a command that is confined to it."""
+
+from ._bubblewrap import Bubblewrap
+from ._choice import choose
+from ._spec import Bind, Dir, File, Link, Mount, Sandbox, SandboxSpec, Tmpfs
+from ._stack import REGISTRY_ETC, dyno_uid, stack_view
+from ._unconfined import Unconfined
+
+__all__ = [
+    "REGISTRY_ETC",
+    "Bind",
+    "Bubblewrap",
+    "Dir",
+    "File",
+    "Link",
+    "Mount",
+    "Sandbox",
+    "SandboxSpec",
+    "Tmpfs",
+    "Unconfined",
+    "choose",
+    "dyno_uid",
+    "stack_view",
+]

@@ -1,0 +1,134 @@
+"""Bubblewrap: namespaces, a root of its own, everything read-only but what the view says.
+
+As an ordinary user bwrap makes a user namespace. As root it makes none: it mounts, and setpriv(1) becomes the dyno
+uid with no capability and no way back before the app's first instruction - the app never runs as uid 0, to which
+even a read-only /proc leaves ``core_pattern`` (security.md 1).
+"""
+
+import os
+import re
+import shutil
+from functools import cache
+from pathlib import Path
+
+from attrs import frozen
+
+from .. import _exec
+from ..command import INFO_FD, Command, DataFile, HiddenArgs
+from ._selftest import self_test
+from ._spec import Bind, Dir, File, Link, Mount, SandboxSpec, Tmpfs
+
+_MISSING = "bwrap is not on PATH (Debian, Ubuntu: apt-get install bubblewrap)"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_DISABLES_USERNS = (0, 8)  # --disable-userns came with 0.8.0 (2023-02)
+
+_NAMESPACES = (
+    *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
+    *(
+        "--hostname",
+        "localhost",
+    ),  # the host's own name must not reach a slug, and this one resolves
+    # Its parent is a thread of ours that outlives it (see dyno/_supervisor.py), so this is a lifeline.
+    "--die-with-parent",
+    "--new-session",  # TIOCSTI
+    *("--proc", "/proc", "--dev", "/dev"),
+)
+_PRIVILEGES = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP")
+
+
+@frozen
+class Bubblewrap:
+    """Confine with bwrap(1)."""
+
+    name: str = "bubblewrap"
+
+    def check(self) -> str | None:
+        """Run a self-test in a scratch directory; the answer holds for this process and its user."""
+        return _check(self, os.geteuid())
+
+    def confine(self, command: Command, spec: SandboxSpec) -> Command:
+        """Return the bwrap call that shows *spec* and runs *command*; secrets travel by descriptor."""
+        args: list[str | DataFile] = [*_NAMESPACES, *_identity(spec)]
+        for index, mount in enumerate(spec.mounts):
+            args += _parents(mount.inside, spec.mounts[:index])
+            args += _mount(mount)
+        args += ["--remount-ro", "/dev", "--remount-ro", "/", "--clearenv"]
+        for name, value in command.env.items():
+            args += ["--setenv", name, value]
+        if command.cwd is not None:
+            args += ["--chdir", str(command.cwd)]
+        argv = (_program() or "bwrap", "--info-fd", INFO_FD, "--args", HiddenArgs(tuple(args)))
+        return Command((*argv, "--", *_become(spec), *command.argv), env={}, info=True)
+
+    def inside(self, spec: SandboxSpec, path: Path) -> str:
+        """Return where the mounts of *spec* show *path*; a path none of them shows is its own answer."""
+        for mount in reversed(spec.mounts):
+            if isinstance(mount, Bind) and path.is_relative_to(mount.host):
+                return str(Path(mount.inside) / path.relative_to(mount.host))
+        return str(path)
+
+
+def _identity(spec: SandboxSpec) -> list[str]:
+    if spec.uid is not None:
+        return ["--cap-drop", "ALL", *_PRIVILEGES]
+    disable = ["--disable-userns"] if _version() >= _DISABLES_USERNS else []
+    return ["--unshare-user", *disable]
+
+
+def _become(spec: SandboxSpec) -> tuple[str, ...]:
+    if spec.uid is None:
+        return ()
+    who = ("--reuid", str(spec.uid), "--regid", str(spec.uid), "--clear-groups")
+    return (
+        "/usr/bin/setpriv",
+        *who,
+        "--no-new-privs",
+        "--bounding-set=-all",
+        "--inh-caps=-all",
+        "--",
+    )
+
+
+def _parents(inside: str, mounted: tuple[Mount, ...]) -> list[str]:
+    """Return what makes the directories above *inside* that no earlier mount brings; bwrap's own are 0700."""
+    above = [str(parent) for parent in reversed(Path(inside).parents)][1:]
+    brought = {mount.inside for mount in mounted if not isinstance(mount, Link | File)}
+    missing = [p for p in above if p != "/dev" and not any(Path(p).is_relative_to(b) for b in brought)]
+    return [arg for parent in missing for arg in ("--perms", "0755", "--dir", parent)]
+
+
+def _mount(mount: Mount) -> list[str | DataFile]:
+    match mount:
+        case Bind(host, inside, writable, optional):
+            kind = ("--bind" if writable else "--ro-bind") + ("-try" if optional else "")
+            return [kind, str(host), inside]
+        case Tmpfs(inside, size):
+            return ["--perms", "1777", "--size", str(size), "--tmpfs", inside]
+        case Dir(inside):
+            return ["--dir", inside]
+        case Link(target, inside):
+            return ["--symlink", target, inside]
+        case File(inside, data):
+            return ["--perms", "0644", "--ro-bind-data", DataFile(data), inside]
+
+
+def _program() -> str | None:
+    return shutil.which("bwrap", path=os.environ.get("PATH", _PATH))
+
+
+@cache
+def _version() -> tuple[int, ...]:
+    try:
+        output = _exec.run(Command((_program() or "bwrap", "--version"))).output
+    except OSError:
+        return ()
+    return tuple(int(part) for part in re.findall(r"\d+", output))
+
+
+@cache
+def _check(sandbox: Bubblewrap, euid: int) -> str | None:
+    if _program() is None:
+        return _MISSING
+    if euid == 0 and not os.access("/usr/bin/setpriv", os.X_OK):
+        return "/usr/bin/setpriv is not there (Debian, Ubuntu: apt-get install util-linux)"
+    return self_test(sandbox)

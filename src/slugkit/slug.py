@@ -1,0 +1,117 @@
+"""What a slug says of itself: the manifest, its one encoder and its one decoder, and the digests' spelling."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import asdict, field, fields_dict, frozen
+
+from .errors import CorruptSlugError
+
+SCHEMA = 1
+MANIFEST_PATH = ".slugkit/manifest.json"
+
+
+@frozen
+class BuildpackRecord:
+    """A buildpack that took part in a build; ``detected`` is what it called the app."""
+
+    name: str
+    version: str
+    source: str
+    detected: str
+
+
+@frozen
+class Platform:
+    """What a slug needs of the machine it runs on.
+
+    ``interpreter`` is the prefix of an interpreter that is not in the slug (``runtime="stack"``), or None.
+    """
+
+    architecture: str
+    libc: str
+    interpreter: str | None = None
+
+
+@frozen
+class Manifest:
+    """What a slug is made of and how it is run; ``extra`` keeps keys of newer schemas as they came."""
+
+    process_types: Mapping[str, str] = field(factory=dict)
+    buildpacks: tuple[BuildpackRecord, ...] = ()
+    stack: str = ""
+    platform: Platform | None = None
+    config_vars: Mapping[str, str] = field(factory=dict)
+    source_commit: str | None = None
+    builder: str = ""
+    schema: int = SCHEMA
+    extra: Mapping[str, Any] = field(factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data, as it stands in the slug."""
+        plain = asdict(self)
+        return {**plain.pop("extra"), **plain}
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """Return the one spelling of *manifest*: JSON, keys sorted, so that the same manifest is the same bytes."""
+    text = json.dumps(manifest.to_dict(), sort_keys=True, indent=1, ensure_ascii=False)
+    return text.encode("utf-8", "surrogateescape") + b"\n"
+
+
+def decode_manifest(raw: bytes, path: str = MANIFEST_PATH) -> Manifest:
+    """Return the manifest that *raw* spells; unknown keys are kept, *path* names the slug in an error.
+
+    Raises:
+        CorruptSlugError: It is not a manifest, or of a schema newer than this slugkit reads.
+    """
+    try:
+        plain = json.loads(raw.decode("utf-8", "surrogateescape"))
+        schema = plain["schema"]
+        if schema > SCHEMA:
+            raise CorruptSlugError(path, f"its manifest has schema {schema}, this slugkit reads {SCHEMA}")
+        return _manifest(plain)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        if isinstance(error, CorruptSlugError):
+            raise
+        raise CorruptSlugError(path, f"its manifest cannot be read ({error!r})") from error
+
+
+def _manifest(plain: dict[str, Any]) -> Manifest:
+    known = {name: plain[name] for name in fields_dict(Manifest) if name in plain}
+    known["extra"] = {name: value for name, value in plain.items() if name not in known}
+    known["process_types"] = _strings(known.get("process_types", {}))
+    known["config_vars"] = _strings(known.get("config_vars", {}))
+    known["buildpacks"] = tuple(_only(BuildpackRecord, one) for one in known.get("buildpacks", ()))
+    platform = known.get("platform")
+    known["platform"] = _only(Platform, platform) if platform else None
+    return Manifest(**known)
+
+
+def _strings(plain: dict[str, Any]) -> dict[str, str]:
+    if not all(isinstance(value, str) for value in plain.values()):
+        raise TypeError("expected strings")
+    return dict(plain)
+
+
+def _only(cls: Any, plain: dict[str, Any]) -> Any:  # noqa: ANN401 - one of the frozen classes above
+    values = {name: plain[name] for name in fields_dict(cls) if name in plain}
+    if not all(value is None or isinstance(value, str) for value in values.values()):
+        raise TypeError("expected strings")
+    return cls(**values)
+
+
+def sha256_digest(hasher: "hashlib._Hash") -> str:
+    """Return the digest as OCI spells it, ``sha256:<hex>``."""
+    return f"sha256:{hasher.hexdigest()}"
+
+
+def api_checksum(digest: str) -> str:
+    """Return *digest* as Heroku's API spells it (contract.md 3.5).
+
+    >>> api_checksum("sha256:00ff")
+    'SHA256:00ff'
+    """
+    return "SHA256:" + digest.removeprefix("sha256:")

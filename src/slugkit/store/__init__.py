@@ -1,0 +1,126 @@
+"""Where unpacked slugs live: content-addressed, built once, shared read-only by every dyno."""
+
+import fcntl
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from attrs import frozen
+
+from .._tree import remove_tree
+from ..archive import Slug
+from ..errors import OutputError, SlugkitError, UnsafeMemberError
+
+
+class SlugStore(Protocol):
+    """Keep unpacked slugs."""
+
+    def tree(self, slug: Slug) -> Path:
+        """Return the directory of *slug*'s app, unpacked and checked; nobody may write it."""
+
+
+@frozen
+class DirectoryStore:
+    """A store in the directory *root*: ``unpacked/<diff_id>`` trees, and ``digests/<digest>`` naming them.
+
+    Safe under concurrent users: a tree appears by one rename, and the one who comes second finds it there. Staging
+    directories are locked by their owner; those of the dead are collected on the next use.
+    """
+
+    root: Path
+
+    def tree(self, slug: Slug) -> Path:
+        """Return the directory of *slug*'s app, unpacking it first if it is not there yet.
+
+        Raises:
+            CorruptSlugError: The slug is damaged; the store is unchanged.
+            UnsafeMemberError: The slug is hostile; the store is unchanged.
+            OutputError: The disk said no; the store is unchanged.
+        """
+        name = self.root / "digests" / slug.digest.removeprefix("sha256:")
+        try:
+            tree = self.root / "unpacked" / name.read_text()
+        except FileNotFoundError:
+            return self._unpack(slug, name)
+        return tree if tree.is_dir() else self._unpack(slug, name)
+
+    def _unpack(self, slug: Slug, name: Path) -> Path:
+        try:
+            with self._staging() as staging:
+                # Static-file servers validate by mtime: the time the content arrived is never stale (design.md 4).
+                diff_id = slug.unpack(staging / "tree", mtime=int(time.time()))
+                _make_mount_points(staging / "tree")
+                tree = self.root / "unpacked" / diff_id.removeprefix("sha256:")
+                tree.parent.mkdir(exist_ok=True)
+                if not tree.is_dir():
+                    _rename_once(staging / "tree", tree)
+                _write_once(name, tree.name, staging)
+        except OSError as error:
+            if isinstance(error, SlugkitError):
+                raise
+            raise OutputError(str(self.root), error.strerror or str(error)) from error
+        return tree
+
+    @contextmanager
+    def _staging(self) -> Iterator[Path]:
+        """Yield an empty directory on the store's file system that is gone afterwards."""
+        home = self.root / "staging"
+        home.mkdir(parents=True, exist_ok=True)
+        _collect(home)
+        staging = home / uuid.uuid4().hex
+        staging.mkdir()
+        fd = os.open(staging, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield staging
+        finally:
+            remove_tree(staging)
+            os.close(fd)
+
+
+_YOUNG = 60.0  # seconds: between its mkdir and its flock a staging directory must not be taken for a dead one's
+
+
+def _collect(home: Path) -> None:
+    """Remove the staging directories whose owner is dead: nobody holds their lock."""
+    for entry in list(os.scandir(home)):
+        try:
+            fd = os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - os.fstat(fd).st_mtime > _YOUNG:
+                remove_tree(Path(entry.path))
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(fd)
+
+
+def _make_mount_points(tree: Path) -> None:
+    """Make sure that tmp/ and log/ are real directories: a dyno's writable ones are mounted there."""
+    for name in ("tmp", "log"):
+        path = tree / name
+        if path.is_symlink() or (path.exists() and not path.is_dir()):
+            raise UnsafeMemberError(name, "a slug needs a directory there")
+        path.mkdir(mode=0o755, exist_ok=True)
+        path.chmod(0o755)
+
+
+def _rename_once(source: Path, target: Path) -> None:
+    try:
+        source.rename(target)
+    except OSError:
+        if not target.is_dir():  # someone else was first, and content-addressed means the same
+            raise
+
+
+def _write_once(path: Path, text: str, staging: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    (staging / "name").write_text(text)
+    (staging / "name").replace(path)
