@@ -69,7 +69,7 @@ class Procfile(Mapping[str, str]):
 
 
 def parse_procfile(text: str, *, strict: bool = False) -> Procfile:
-    """Return the process types of *text* and a warning for every line Heroku would drop or misread.
+    r"""Return the process types of *text* and a warning for every line Heroku would drop or misread.
 
     Any text parses. The rules are contract.md 1.2; a duplicate type keeps its first place and its last command.
 

@@ -60,9 +60,9 @@ class FakeBuildpack:
     """A buildpack in five lines: what it answers to detect, what it does in compile, what it sets."""
 
     name: str = "fake"
-    detection: Detection | NotDetected = Detection("Fake")
+    detection: Detection | NotDetected = field(factory=lambda: Detection("Fake"))
     on_compile: Callable[[BuildContext], None] = lambda _: None
-    defaults: ReleaseDefaults = ReleaseDefaults()
+    defaults: ReleaseDefaults = field(factory=ReleaseDefaults)
 
     def detect(self, context: BuildContext) -> Detection | NotDetected:  # noqa: ARG002 - the Protocol's shape
         """Return ``detection``."""

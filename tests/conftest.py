@@ -1,0 +1,39 @@
+"""What every test gets: caches of its own, and a skip that counts as a failure where nothing may be missing."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slugkit.sandbox import Bubblewrap
+
+IN_CI = os.environ.get("CI") == "true"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Iterator[None]:
+    """Turn a skip into a failure under CI=true: there, whatever a test needs has to be installed."""
+    report: pytest.TestReport = yield  # type: ignore[assignment]
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid}: skipped under CI=true: {report.longrepr}"
+    return report  # type: ignore[return-value]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep the caches of the user who runs the tests out of them."""
+    cache = tmp_path_factory.mktemp("xdg-cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    return cache / "slugkit"
+
+
+@pytest.fixture(scope="session")
+def sandboxed() -> None:
+    """Skip where bubblewrap does not work, and say why."""
+    reason = Bubblewrap().check()
+    if reason is not None:
+        pytest.skip(f"bubblewrap does not work here: {reason}")
