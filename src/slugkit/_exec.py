@@ -16,7 +16,7 @@ from typing import IO
 
 from attrs import frozen
 
-from .command import INFO_FD, Command, Completed, DataFile, HiddenArgs
+from .command import INFO_FD, LIFELINE_FD, Command, Completed, DataFile, HiddenArgs
 from .logline import LineSplitter
 
 DEVNULL, PIPE, STDOUT = subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT
@@ -27,10 +27,15 @@ _CHUNK = 65536
 
 @frozen
 class Process:
-    """A started command: ``init`` is the pid of the sandbox's own pid 1 as the host sees it, if it has one."""
+    """A started command.
+
+    ``init`` is the pid of the sandbox's own pid 1 as the host sees it, ``lifeline`` the pipe's end that this program
+    holds, if there are any.
+    """
 
     popen: "subprocess.Popen[bytes]"
     init: int | None
+    lifeline: int | None
 
     @property
     def pid(self) -> int:
@@ -50,7 +55,7 @@ def spawn(
     Raises:
         OSError: The program is not there or may not be executed.
     """
-    with _descriptors(command) as (argv, fds, report):
+    with _descriptors(command) as (argv, fds, report, lifeline):
         popen = subprocess.Popen(
             argv,
             env=dict(command.env),
@@ -61,7 +66,7 @@ def spawn(
             pass_fds=fds,
             start_new_session=stdin == subprocess.DEVNULL,
         )
-    return Process(popen, _init_pid(report))
+    return Process(popen, _init_pid(report), lifeline)
 
 
 def run(
@@ -96,9 +101,16 @@ def end(process: Process) -> None:
     if process.popen.poll() is None:
         kill(process, signal.SIGKILL)
         process.popen.wait()
+    close(process)
+
+
+def close(process: Process) -> None:
+    """Close what this program still holds of an ended *process*."""
     for stream in (process.popen.stdout, process.popen.stderr):
         if stream is not None:
             stream.close()
+    if process.lifeline is not None:
+        os.close(process.lifeline)
 
 
 def kill(process: Process, signum: int) -> None:
@@ -209,32 +221,39 @@ def _chunks(pipe: IO[bytes]) -> Iterator[bytes]:
 
 
 @contextmanager
-def _descriptors(command: Command) -> Iterator[tuple[list[str], list[int], int | None]]:
-    """Open what *command* reads by descriptor; yield its plain argv, those descriptors, and its report's pipe."""
-    fds: list[int] = []
-    report = None
+def _descriptors(
+    command: Command,
+) -> Iterator[tuple[list[str], list[int], int | None, int | None]]:
+    """Open what *command* uses by descriptor; yield its plain argv, those descriptors, and our ends of its pipes."""
+    theirs: list[int] = []
+    ours: list[int] = []
+    numbers: dict[str, str] = {}
+    report = lifeline = None
     if command.info:
         report, give = os.pipe()
-        fds.append(give)
+        theirs, ours, numbers[INFO_FD] = [*theirs, give], [*ours, report], str(give)
+    if command.lifeline:
+        take, lifeline = os.pipe()
+        theirs, ours, numbers[LIFELINE_FD] = [*theirs, take], [*ours, lifeline], str(take)
 
     def plain(argument: str | DataFile | HiddenArgs) -> str:
         if isinstance(argument, str):
-            return str(give) if argument == INFO_FD else argument
+            return numbers.get(argument, argument)
         if isinstance(argument, HiddenArgs):
             data = b"".join(os.fsencode(plain(one)) + b"\0" for one in argument.args)
         else:
             data = argument.data
-        fds.append(_sealed(data))
-        return str(fds[-1])
+        theirs.append(_sealed(data))
+        return str(theirs[-1])
 
     try:
-        yield [plain(argument) for argument in command.argv], fds, report
+        yield [plain(argument) for argument in command.argv], theirs, report, lifeline
     except BaseException:
-        if report is not None:
-            os.close(report)
+        for fd in ours:
+            os.close(fd)
         raise
     finally:
-        for fd in fds:
+        for fd in theirs:
             os.close(fd)
 
 

@@ -26,16 +26,19 @@ class HiddenArgs:
 class Command:
     """What to execute: arguments, the whole environment, the working directory.
 
-    ``info`` asks for a pipe on which the command reports; the pipe's number stands for `INFO_FD`.
+    ``info`` asks for a pipe on which the command reports; its number stands in the place of `INFO_FD`.
+    ``lifeline`` asks for a pipe that ends when the host program does; its number stands in the place of `LIFELINE_FD`.
     """
 
     argv: tuple[str | DataFile | HiddenArgs, ...]
     env: Mapping[str, str] = field(factory=dict, repr=False)
     cwd: Path | None = None
     info: bool = False
+    lifeline: bool = False
 
 
 INFO_FD = "{info-fd}"
+LIFELINE_FD = "{lifeline-fd}"
 
 
 @frozen

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..command import Command
+from ..command import LIFELINE_FD, Command
 from ..environ import DYNO_PATH, compose_env
 from ..errors import (
     InvalidConfigVarError,
@@ -21,8 +21,12 @@ _LARGEST_PORT = 65535
 
 # contract.md 4.3: .profile.d/*.sh in C-locale order, then .profile, then the command, in one shell environment.
 # They are sourced: `return` works, a failure has no effect. `set --` in one of them must not lose the command.
+# The lifeline first: bwrap 0.8 binds its pid 1 to its parent's life only when all else is set up, so a host program
+# that was killed before must be noticed here. "read -t 0" succeeds when there is input or the end of it.
 BOOT = r"""
 _slugkit_command=$1
+read -t 0 -u "$2" && exit 137
+eval "exec $2<&-"
 _slugkit_list() { local LC_ALL=C; _slugkit_scripts=("$HOME"/.profile.d/*.sh); }
 _slugkit_list
 for _slugkit_script in "${_slugkit_scripts[@]}" "$HOME/.profile"; do
@@ -64,7 +68,8 @@ def dyno_env(home: str, name: str, port: int, manifest: Manifest, config_vars: M
 
 def boot_command(home: str, env: Mapping[str, str], line: str) -> Command:
     """Return the command that boots a dyno in *home* and then becomes the shell *line*."""
-    return Command(("bash", "--noprofile", "--norc", "-c", BOOT, "bash", line), env, Path(home))
+    argv = ("bash", "--noprofile", "--norc", "-c", BOOT, "bash", line, LIFELINE_FD)
+    return Command(argv, env, Path(home), lifeline=True)
 
 
 def shown(line: str, port: int) -> str:

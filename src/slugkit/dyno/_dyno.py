@@ -224,9 +224,18 @@ class Dyno:
             return
         self._stopping = True
         self._say("Stopping all processes with SIGTERM")
-        for pid in _exec.members(self._process):
-            _exec.signal_quietly(pid, signal.SIGTERM)
+        self._terminate()
         self._supervisor.after(self._spec.grace, self._grace_is_over)
+
+    def _terminate(self) -> None:
+        """Send SIGTERM to every process there is, once: what a handler of it starts must be left to finish."""
+        if self._status is not None or self._process is None:
+            return
+        pids = _exec.members(self._process)
+        for pid in pids:
+            _exec.signal_quietly(pid, signal.SIGTERM)
+        if not pids:  # the sandbox is still being made
+            self._supervisor.after(_LOOK, self._terminate)
 
     def _grace_is_over(self) -> None:
         if self._status is not None or self._process is None:
@@ -267,9 +276,7 @@ class Dyno:
 
     def _end(self, status: int) -> None:
         assert self._process is not None  # noqa: S101 - it has just exited
-        for file in (self._process.popen.stdout, self._process.popen.stderr):
-            if file is not None:
-                file.close()
+        _exec.close(self._process)
         self._spec.clean_up()
         self._say(f"Process exited with status {status}")
         if self._failure is None and self._state == "starting":

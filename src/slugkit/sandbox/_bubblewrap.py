@@ -58,7 +58,8 @@ class Bubblewrap:
         if command.cwd is not None:
             args += ["--chdir", str(command.cwd)]
         argv = (_program() or "bwrap", "--info-fd", INFO_FD, "--args", HiddenArgs(tuple(args)))
-        return Command((*argv, "--", *_become(spec), *command.argv), env={}, info=True)
+        whole = (*argv, "--", *_become(spec), *command.argv)
+        return Command(whole, env={}, info=True, lifeline=command.lifeline)
 
     def inside(self, spec: SandboxSpec, path: Path) -> str:
         """Return where the mounts of *spec* show *path*; a path none of them shows is its own answer."""

@@ -44,7 +44,7 @@ class DirectoryStore:
         name = self.root / "digests" / slug.digest.removeprefix("sha256:")
         try:
             tree = self.root / "unpacked" / name.read_text()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return self._unpack(slug, name)
         return tree if tree.is_dir() else self._unpack(slug, name)
 

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
+from ..archive import Slug, pack
 from ..buildpacks import BuildContext, Detection, NotDetected, ReleaseDefaults
 from ..command import Completed, Show
 from ..errors import CommandFailedError
+from ..slug import Manifest
 
-__all__ = ["FakeBuildpack", "RecordingRunner", "fake_context", "write_tree"]
+__all__ = ["FakeBuildpack", "RecordingRunner", "fake_context", "make_slug", "write_tree"]
 
 
 def write_tree(root: Path, files: Mapping[str, str | bytes]) -> Path:
@@ -27,6 +29,14 @@ def write_tree(root: Path, files: Mapping[str, str | bytes]) -> Path:
         path.write_bytes(data)
         path.chmod(0o755 if data.startswith(b"#!") else 0o644)
     return root
+
+
+def make_slug(directory: Path, files: Mapping[str, str | bytes], **process_types: str) -> Slug:
+    """Return a slug of *files* with *process_types*, packed below *directory* without any build."""
+    root = write_tree(directory / "tree", {"tmp/": "", "log/": "", **files})
+    manifest = Manifest(process_types=process_types)
+    digests = pack(root, manifest, directory / "app.slug.tgz")
+    return Slug(directory / "app.slug.tgz", manifest, digests.size, digests)
 
 
 @define

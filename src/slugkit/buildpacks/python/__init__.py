@@ -124,7 +124,7 @@ class _Compile:
 
     def _pip_sync(self, lock: str) -> None:
         python = self.context.build_dir / _ENV / "bin" / "python"
-        options = ("--quiet", "--no-config", "--python-executable", python)
+        options = ("--no-config", "--python-executable", python)
         self._python("-m", "piptools", "sync", *options, "--pip-args", "--no-compile", lock)
 
     def _python(self, *arguments: str | Path) -> None:
