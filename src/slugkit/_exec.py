@@ -64,6 +64,7 @@ def spawn(
             stdout=stdout,
             stderr=stderr,
             pass_fds=fds,
+            umask=0o022,  # the caller's own must not reach what is built
             start_new_session=stdin == subprocess.DEVNULL,
         )
     return Process(popen, _init_pid(report), lifeline)

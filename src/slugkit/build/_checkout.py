@@ -48,6 +48,7 @@ def checkout(source: Source, build_dir: Path, on_ignored: Callable[[int], None])
                 commit = _checkout_git(path, ref, build_dir)
             case TarballSource(path):
                 unpack_source(path, build_dir)
+        build_dir.chmod(0o755)  # whatever the umask: the packs' user enters it
         _prune(build_dir, on_ignored)
     except OSError as error:
         if isinstance(error, SlugkitError):

@@ -87,8 +87,10 @@ def _made(app_cache: Path) -> Iterator[Workspace]:
     workspace = Workspace(app_cache / f"work-{uuid.uuid4().hex[:8]}")
     try:
         try:
-            workspace.home.mkdir(parents=True, mode=0o700)
-            workspace.cache_dir.mkdir(parents=True)
+            workspace.root.mkdir(mode=0o700)
+            for directory in (workspace.tmp, workspace.home, workspace.cache_dir):
+                directory.mkdir()
+                directory.chmod(0o755)  # whatever the umask: the packs' user enters them
             if (app_cache / "cache").is_dir():
                 copy_tree(app_cache / "cache", workspace.cache_dir)
         except OSError as error:

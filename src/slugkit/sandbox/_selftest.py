@@ -31,6 +31,8 @@ def self_test(sandbox: Sandbox) -> str | None:
         app = Path(scratch, "app")
         (app / "tmp").mkdir(parents=True)
         (app / "slug").write_text("slug\n")
+        for directory in (app, app / "tmp"):
+            directory.chmod(0o755)  # whatever the umask: the dyno uid enters them
         mounts = (
             *stack_view(dyno_uid()),
             Bind(app, "/app"),

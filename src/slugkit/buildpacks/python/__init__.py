@@ -78,6 +78,7 @@ class _Compile:
     def run(self) -> None:
         version = ".".join(map(str, sys.version_info[:3]))
         self._say(f"-----> Using Python {version} ({self.runtime})")
+        self._check_tree()
         self._check_requested_version()
         if self._key is not None and self._inside("restore", self._cached, self._key, check=False) == 0:
             self._say("-----> Restoring the environment from the cache: the requirements are unchanged")
@@ -137,6 +138,14 @@ class _Compile:
         python = Path(os.path.realpath(sys.executable))
         argv = [python, "-I", "-S", _INSIDE, *arguments]
         return self.context.run(argv, env=_SETTINGS, check=check).status
+
+    def _check_tree(self) -> None:
+        """Refuse a source that already has what this pack is about to make, or a link in its place."""
+        for name in (".heroku", _ENV, _LOCK, ".profile.d"):
+            path = self.context.build_dir / name
+            if path.is_symlink() or (name in {_ENV, _LOCK} and path.exists()):
+                fix = "remove it from the source, or name it in .slugignore"
+                raise BuildpackError(f"the source has its own {name}", fix)
 
     def _check_requested_version(self) -> None:
         """Refuse an app that asks for another Python than this one, rather than run it on the wrong one."""
