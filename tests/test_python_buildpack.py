@@ -256,7 +256,7 @@ from slugkit import SlugBuilder, heroku_text
 builder = SlugBuilder(cache_dir=sys.argv[2], on_event=lambda e: print(*heroku_text(e), sep="\\n", file=sys.stderr))
 print(builder.build(sys.argv[1], sys.argv[3]).diff_id)
 """
-        argv = [sys.executable, "-c", code, source, tmp_path / "cache", tmp_path / "o.tgz"]
+        argv = [sys.executable, "-c", code, str(source), str(tmp_path / "cache"), str(tmp_path / "o.tgz")]
         env = {**os.environ, "LC_ALL": "C", "TZ": "Asia/Tokyo"}
         done = subprocess.run(argv, check=False, capture_output=True, text=True, env=env)
 

@@ -4,6 +4,7 @@ Everything goes by descriptor or by a path whose parents were just seen to be re
 never swallowed (``os.walk`` loses an unreadable directory without a word).
 """
 
+import errno
 import os
 import shutil
 import stat
@@ -67,6 +68,8 @@ def open_beneath(root: Path, path: str) -> int | None:
     A link anywhere on the way, a FIFO or a device counts as none: a hostile tree must not lead the host anywhere.
     """
     *parents, name = path.split("/")
+    if {"", ".", ".."}.intersection([*parents, name]):
+        return None
     directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
         for parent in parents:
@@ -89,7 +92,7 @@ def open_beneath(root: Path, path: str) -> int | None:
     return fd
 
 
-_LINK_OR_SOCKET = {40, 6}  # ELOOP: a link under O_NOFOLLOW; ENXIO: a socket
+_LINK_OR_SOCKET = {errno.ELOOP, errno.ENXIO}  # a link under O_NOFOLLOW; a socket
 
 
 def read_beneath(root: Path, path: str, limit: int = 2**20) -> bytes | None:

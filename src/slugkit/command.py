@@ -74,9 +74,10 @@ class Runner(Protocol):
 
 
 def shell_line(words: Sequence[str]) -> str:
-    """Join command-line *words* as ``heroku run`` does (contract.md 4.10).
+    """Join command-line *words* to a shell line.
 
-    A single word is a shell line already; several are quoted where they need it, so that each stays one word.
+    A single word is one already, as for ``heroku run`` (contract.md 4.10). Several are quoted where they need it, so
+    that each stays one word; Heroku's client quotes with ``"`` only, inside of which ``$HOME`` would not stay itself.
 
     >>> shell_line(["echo $HOME | wc"]), shell_line(["echo", "a b"])
     ('echo $HOME | wc', "echo 'a b'")

@@ -55,10 +55,17 @@ def check_config_vars(config_vars: Mapping[str, str]) -> dict[str, str]:
             raise InvalidConfigVarError(name, "not a name")
         if "\0" in value:
             raise InvalidConfigVarError(name, "the value holds a NUL")
-        size = len(f"{name}={value}".encode("utf-8", "surrogateescape"))
+        size = len(name) + len("=") + _size(name, value)
         if size >= _LARGEST_VALUE:
             raise InvalidConfigVarError(name, f"the value is too long ({size} bytes)")
     return dict(config_vars)
+
+
+def _size(name: str, value: str) -> int:
+    try:
+        return len(value.encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:
+        raise InvalidConfigVarError(name, "the value is not text") from None
 
 
 def for_build(config_vars: Mapping[str, str]) -> dict[str, str]:
@@ -85,8 +92,15 @@ def parse_env_file(text: str) -> dict[str, str]:
     Raises:
         InvalidConfigVarError: A line without ``=``.
     """
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    return parse_assignments(s for line in lines if (s := line.strip()) and not s.startswith("#"))
+    found = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        name, equals, value = line.strip().partition("=")
+        if (not name and not equals) or name.startswith("#"):
+            continue
+        if not equals or not _NAME.fullmatch(name):  # it may be the rest of a secret: never show it
+            raise InvalidConfigVarError(f"line {number}", "expected NAME=value, on one line")
+        found[name] = value
+    return check_config_vars(found)
 
 
 def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
@@ -96,10 +110,10 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
         InvalidConfigVarError: One without ``=``, or that `check_config_vars` refuses.
     """
     found = {}
-    for assignment in assignments:
+    for number, assignment in enumerate(assignments, start=1):
         name, equals, value = assignment.partition("=")
-        if not equals:
-            raise InvalidConfigVarError(name, "expected NAME=value")
+        if not equals or not _NAME.fullmatch(name):  # it may be a secret: never show it
+            raise InvalidConfigVarError(f"number {number}", "expected NAME=value")
         found[name] = value
     return check_config_vars(found)
 

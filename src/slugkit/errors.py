@@ -33,8 +33,9 @@ class ProcfileSyntaxError(SlugkitError, ValueError):
 
     def __str__(self) -> str:
         """Name the place, show the line and point at the column."""
+        shown = "".join(char if char.isprintable() else " " for char in self.source)
         caret = " " * (self.column - 1) + "^"
-        return f"Procfile:{self.line}: {self.reason}\n  {self.source}\n  {caret}"
+        return f"Procfile:{self.line}: {self.reason}\n  {shown}\n  {caret}"
 
     @property
     def hint(self) -> str | None:

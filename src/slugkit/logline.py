@@ -70,7 +70,7 @@ class LineSplitter:
         *lines, rest = (self._rest + data).split(b"\n")
         for line in lines:
             yield from _pieces(line.removesuffix(b"\r"))
-        while len(rest) > LONGEST:
+        while len(rest) > LONGEST and rest[LONGEST:] != b"\r":  # it may belong to a newline yet to come
             yield _decode(rest[:LONGEST])
             rest = rest[LONGEST:]
         self._rest = rest

@@ -7,6 +7,7 @@ is silently dropped - which is why the warnings are half of this module.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from attrs import evolve, field, frozen
 
@@ -15,7 +16,7 @@ from .errors import ProcfileSyntaxError
 # POSIX [[:space:]] is Unicode's White_Space in Heroku's (Ruby) regex, while its \s is ASCII only.
 _SPACE = r"[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
 _LINE = re.compile(rf"{_SPACE}*([a-zA-Z0-9_-]+)(:?)[\t-\r ]+(.*)", re.DOTALL)
-_NO_BLANK = re.compile(rf"{_SPACE}*([a-zA-Z0-9_-]+):(\S.*)", re.DOTALL)
+_NO_BLANK = re.compile(rf"{_SPACE}*([a-zA-Z0-9_-]+):(.*\S.*)", re.DOTALL)
 _NO_COMMAND = re.compile(rf"{_SPACE}*([a-zA-Z0-9_-]+):{_SPACE}*\Z")
 _BAD_NAME = re.compile(rf"{_SPACE}*([^\s:#]+)({_SPACE}*:)")
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
@@ -53,10 +54,11 @@ class Procfile(Mapping[str, str]):
     warnings: tuple[ProcfileWarning, ...] = field(default=(), repr=False)
 
     def __getitem__(self, process_type: str) -> str:
-        for name, command in self.processes:
-            if name == process_type:
-                return command
-        raise KeyError(process_type)
+        return self._commands[process_type]
+
+    @cached_property
+    def _commands(self) -> dict[str, str]:
+        return dict(self.processes)
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, _ in self.processes)
@@ -189,7 +191,7 @@ def _dropped(number: int, line: str) -> list[ProcfileWarning]:
         return [_empty(evolve(warn, column=match.end(1) + 1), match[1])]
     if match := _NO_BLANK.match(line):
         message = "no blank after the colon, Heroku ignores the line"
-        fix = f"write '{match[1]}: {match[2]}'"
+        fix = f"write '{match[1]}: {match[2].strip()}'"
         column = match.start(2) + 1
         return [evolve(warn, code="procfile.no-blank", column=column, message=message, fix=fix)]
     if match := _BAD_NAME.match(line):

@@ -70,37 +70,47 @@ def decode_manifest(raw: bytes, path: str = MANIFEST_PATH) -> Manifest:
     try:
         plain = json.loads(raw.decode("utf-8", "surrogateescape"))
         schema = plain["schema"]
-        if schema > SCHEMA:
+        if type(schema) is not int or schema > SCHEMA:
             raise CorruptSlugError(path, f"its manifest has schema {schema}, this slugkit reads {SCHEMA}")
-        return _manifest(plain)
+        manifest = _manifest(plain)
+        encode_manifest(manifest)  # what cannot be written again is refused now
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         if isinstance(error, CorruptSlugError):
             raise
         raise CorruptSlugError(path, f"its manifest cannot be read ({error!r})") from error
+    return manifest
 
 
 def _manifest(plain: dict[str, Any]) -> Manifest:
-    known = {name: plain[name] for name in fields_dict(Manifest) if name in plain}
-    known["extra"] = {name: value for name, value in plain.items() if name not in known}
+    if plain["schema"] < 1:
+        raise ValueError("schema")
+    known = {name: plain[name] for name in fields_dict(Manifest) if name in plain and name != "extra"}
+    extra = {name: value for name, value in plain.items() if name not in known}
+    for name, kind in (("stack", str), ("builder", str), ("source_commit", str | None)):
+        _one(known.get(name, ""), kind)
     known["process_types"] = _strings(known.get("process_types", {}))
     known["config_vars"] = _strings(known.get("config_vars", {}))
-    known["buildpacks"] = tuple(_only(BuildpackRecord, one) for one in known.get("buildpacks", ()))
-    platform = known.get("platform")
-    known["platform"] = _only(Platform, platform) if platform else None
-    return Manifest(**known)
+    records = _one(known.get("buildpacks", []), list)
+    known["buildpacks"] = tuple(BuildpackRecord(**_fields(BuildpackRecord, record)) for record in records)
+    if known.get("platform") is not None:
+        needs = dict(known["platform"])
+        interpreter = _one(needs.pop("interpreter", None), str | None)
+        known["platform"] = Platform(**_fields(Platform, needs), interpreter=interpreter)
+    return Manifest(**known, extra=extra)
+
+
+def _one(value: Any, kind: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"expected {kind}")
+    return value
 
 
 def _strings(plain: dict[str, Any]) -> dict[str, str]:
-    if not all(isinstance(value, str) for value in plain.values()):
-        raise TypeError("expected strings")
-    return dict(plain)
+    return {name: _one(value, str) for name, value in plain.items()}
 
 
-def _only(cls: Any, plain: dict[str, Any]) -> Any:  # noqa: ANN401 - one of the frozen classes above
-    values = {name: plain[name] for name in fields_dict(cls) if name in plain}
-    if not all(value is None or isinstance(value, str) for value in values.values()):
-        raise TypeError("expected strings")
-    return cls(**values)
+def _fields(cls: type, plain: dict[str, Any]) -> dict[str, str]:
+    return _strings({name: value for name, value in plain.items() if name in fields_dict(cls)})
 
 
 def sha256_digest(hasher: "hashlib._Hash") -> str:

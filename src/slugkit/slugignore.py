@@ -6,7 +6,7 @@ not match dot-files nor enter dot-directories. The holes that are closed: nothin
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from attrs import frozen
 
@@ -45,8 +45,8 @@ def ignored(text: str, tree: Tree) -> Ignored:
 
 
 def patterns(text: str) -> Iterator[str]:
-    """Yield the patterns of *text*: it is split at any blank, and each token cut at its first ``#``."""
-    for token in text.split():
+    """Yield the patterns of *text*: it is split at any ASCII blank, and each token cut at its first ``#``."""
+    for token in re.split(r"[\t-\r ]+", text):
         pattern = token.partition("#")[0]
         if pattern:
             yield pattern
@@ -59,27 +59,50 @@ def _covered(path: tuple[str, ...], removed: set[tuple[str, ...]]) -> bool:
 def _hits(token: str, tree: Tree) -> Iterator[tuple[str, ...]]:
     for alternative in _braces(token):
         parts = [part for part in alternative.split("/") if part not in {"", "."}]
-        directory = alternative.endswith("/")
         if not parts or ".." in parts:
             continue  # the root itself, or out of it
         anywhere = [] if "/" in token else ["**"]
-        yield from _glob(tree, [*anywhere, *parts], (), directory=directory)
+        directory = alternative.rpartition("/")[2] in {"", "."}
+        yield from _glob(tree, [*anywhere, *parts, *([""] if directory else [])])
 
 
-def _glob(tree: Tree, parts: list[str], above: tuple[str, ...], *, directory: bool) -> Iterator[tuple[str, ...]]:
-    first, rest = parts[0], parts[1:]
-    if first == "**" and rest:
-        yield from _glob(tree, rest, above, directory=directory)
+# Where a match has got to: the tree there, how many parts are matched, and the path.
+_Place = tuple[Tree, int, tuple[str, ...]]
+
+
+def _glob(root: Tree, parts: list[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the paths that *parts* match; a last part of "" stands for the directory itself.
+
+    Each place is looked at once and none recursively: neither ``**/**/**/x`` nor a deep tree costs more than its size.
+    """
+    todo: list[_Place] = [(root, 0, ())]
+    seen = set()
+    while todo:
+        place = todo.pop()
+        _, matched, path = place
+        if (path, matched) in seen:
+            continue
+        seen.add((path, matched))
+        if matched < len(parts):
+            todo += _steps(place, parts)
+        elif path:
+            yield path
+
+
+def _steps(place: _Place, parts: list[str]) -> Iterator[_Place]:
+    tree, matched, above = place
+    part, last = parts[matched], matched == len(parts) - 1
+    if part == "":
+        yield tree, matched + 1, above
+    elif part == "**" and not last:
+        yield tree, matched + 1, above
         for name, subtree in tree.items():
             if subtree is not None and not name.startswith("."):
-                yield from _glob(subtree, parts, (*above, name), directory=directory)
-        return
-    for name, subtree in _matching(tree, first):
-        if not rest:
-            if subtree is not None or not directory:
-                yield (*above, name)
-        elif subtree is not None:
-            yield from _glob(subtree, rest, (*above, name), directory=directory)
+                yield subtree, matched, (*above, name)
+    else:
+        for name, subtree in _matching(tree, part):
+            if last or subtree is not None:
+                yield subtree or {}, matched + 1, (*above, name)
 
 
 def _matching(tree: Tree, part: str) -> Iterator[tuple[str, "Tree | None"]]:
@@ -87,44 +110,85 @@ def _matching(tree: Tree, part: str) -> Iterator[tuple[str, "Tree | None"]]:
         if part in tree:
             yield part, tree[part]
         return
-    regex = re.compile(_regex(part), re.DOTALL)
+    tests = _compile(part)
     for name, subtree in tree.items():
         if name.startswith(".") and not part.startswith((".", "\\.")):
             continue
-        if regex.fullmatch(name):
+        if _fits(tests, name):
             yield name, subtree
 
 
-def _regex(part: str) -> str:
-    """Translate one component of a Ruby glob into a regular expression."""
-    out, index = "", 0
+# One test per character, None for a star.
+_Tests = list[Callable[[str], bool] | None]
+
+
+def _fits(tests: _Tests, name: str) -> bool:
+    """Match with one star to go back to: linear per star, as Ruby does."""
+    at = index = 0
+    star: tuple[int, int] | None = None
+    while at < len(name):
+        test = tests[index] if index < len(tests) else _never
+        if test is None:
+            star, index = (index + 1, at), index + 1
+        elif test(name[at]):
+            at, index = at + 1, index + 1
+        elif star:
+            star = (star[0], star[1] + 1)
+            index, at = star
+        else:
+            return False
+    return all(test is None for test in tests[index:])
+
+
+def _never(_char: str) -> bool:
+    return False
+
+
+def _compile(part: str) -> _Tests:
+    """Translate one component of a Ruby glob."""
+    tests: _Tests = []
+    index = 0
     while index < len(part):
         char = part[index]
         index += 1
         if char == "*":
-            out += ".*"
+            tests.append(None)
         elif char == "?":
-            out += "."
-        elif char == "\\" and index < len(part):
-            out += re.escape(part[index])
-            index += 1
-        elif char == "[" and (end := part.find("]", index + 1)) > 0:
-            out += _char_class(part[index:end])
-            index = end + 1
+            tests.append(lambda _char: True)
+        elif char == "[":
+            test, index = _char_class(part, index)
+            tests.append(test)
         else:
-            out += re.escape(char)
-    return re.sub(r"(?:\.\*)+", ".*", out)
+            if char == "\\" and index < len(part):
+                char = part[index]
+                index += 1
+            tests.append(char.__eq__)
+    return tests
 
 
-def _char_class(body: str) -> str:
-    negated = body[0] in "!^"
-    body = body[1:] if negated else body
-    escaped = "".join("\\" + char if char in r"\[]^&~|" else char for char in body)
-    try:
-        re.compile(f"[{escaped}]")
-    except re.error:  # [z-a] matches nothing in Ruby
-        return r"(?!)"
-    return f"[{'^' if negated else ''}{escaped}]"
+def _char_class(part: str, index: int) -> tuple[Callable[[str], bool], int]:
+    """Return the test of a class and where it ends; Ruby's "]" always closes, and an open class matches nothing."""
+    negated = part[index : index + 1] in {"!", "^"}
+    index += negated
+    ranges: list[tuple[str, str]] = []
+    while index < len(part):
+        if part[index] == "]":
+            return _in_ranges(ranges, negated=negated), index + 1
+        index += part[index] == "\\" and index + 1 < len(part)
+        low = high = part[index]
+        index += 1
+        if part[index : index + 1] == "-" and part[index + 1 : index + 2] not in {"", "]"}:
+            index += 1
+            index += part[index] == "\\" and index + 1 < len(part)
+            high = part[index]
+            index += 1
+        ranges.append((low, high))
+    return _never, index
+
+
+def _in_ranges(ranges: list[tuple[str, str]], *, negated: bool) -> Callable[[str], bool]:
+    """Return the test of a class; of a range the wrong way round, Ruby matches its two ends."""
+    return lambda char: negated != any(a <= char <= b or char in {a, b} for a, b in ranges)
 
 
 def _braces(token: str) -> list[str]:
@@ -143,16 +207,21 @@ def _braces(token: str) -> list[str]:
 
 
 def _first_group(text: str) -> tuple[int, int, list[str]] | None:
-    start = text.find("{")
-    if start < 0:
-        return None
-    depth, choice, choices = 0, start + 1, []
-    for index in range(start, len(text)):
-        char = text[index]
-        depth += (char == "{") - (char == "}")
-        if char == "," and depth == 1:
+    start = depth = choice = 0
+    choices: list[str] = []
+    escaped = False
+    for index, char in enumerate(text):
+        if escaped or char == "\\":
+            escaped = not escaped
+        elif char == "{":
+            if depth == 0:
+                start, choice = index, index + 1
+            depth += 1
+        elif char == "}" and depth:
+            depth -= 1
+            if depth == 0:
+                return start, index, [*choices, text[choice:index]]
+        elif char == "," and depth == 1:
             choices.append(text[choice:index])
             choice = index + 1
-        if depth == 0:
-            return start, index, [*choices, text[choice:index]]
     return None

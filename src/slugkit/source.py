@@ -12,7 +12,7 @@ from .errors import SourceNotFoundError
 class DirectorySource:
     """A directory; its ``.git`` never reaches a build."""
 
-    path: Path
+    path: Path = field(converter=Path)
 
 
 @frozen
@@ -42,11 +42,13 @@ def as_source(source: "Source | str | PathLike[str]") -> Source:
     Raises:
         SourceNotFoundError: Nothing is there.
     """
-    if isinstance(source, str | PathLike):
-        path = Path(source)
-        if path.is_dir():
-            return DirectorySource(path)
-        source = TarballSource(path)
-    if not source.path.exists():
-        raise SourceNotFoundError(fspath(source.path))
+    given = fspath(source if isinstance(source, str | PathLike) else source.path)
+    try:
+        if isinstance(source, str | PathLike):
+            source = DirectorySource(given) if Path(given).is_dir() else TarballSource(given)
+        found = source.path.exists()
+    except (OSError, ValueError):  # a name longer than any file's, or with a NUL
+        found = False
+    if not found or isinstance(source, str | PathLike):
+        raise SourceNotFoundError(given)
     return source

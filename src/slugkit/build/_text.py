@@ -17,6 +17,7 @@ from ..events import (
 _STEP = "-----> "
 _DETAIL = " " * 7
 _PROBLEM = " !     "
+_DEVCENTER = "https://devcenter.heroku.com/articles"
 
 
 def heroku_text(event: BuildEvent) -> tuple[str, ...]:  # noqa: C901, PLR0911 - a table
@@ -108,5 +109,14 @@ def _failed(code: str, message: str, app: str) -> tuple[str, ...]:
             "",
             f"{_PROBLEM}Push failed",
         )
-    first = message.split("\n", 1)[0]
-    return (f"{_PROBLEM}{first[:1].upper()}{first[1:]}", f"{_PROBLEM}Push failed")
+    first = message.partition("\n")[0]
+    first = first[:1].upper() + first[1:]
+    if code == "buildpack.incompatible":
+        first, _, reason = first.partition(": ")
+        more = f"{_DEVCENTER}/buildpacks#detection-failure"
+        title = first.replace("with buildpack", "with buildpack:")
+        return (f"{_STEP}{title}", f"{_DETAIL}{reason}", f"{_DETAIL}More info: {more}", "", f"{_PROBLEM}Push failed")
+    if code == "slug.too-large":
+        see = "http://devcenter.heroku.com/articles/slug-size"
+        return (f"{_PROBLEM}{first}.", f"{_PROBLEM}See: {see}", f"{_PROBLEM}Push failed")
+    return (f"{_PROBLEM}{first}", f"{_PROBLEM}Push failed")
