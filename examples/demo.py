@@ -62,4 +62,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except slugkit.SlugkitError as error:
+        sys.exit(f"error[{error.code}]: {error}\nhint: {error.hint}")

@@ -28,6 +28,7 @@ STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # serve from the apps' static/ directories, no collectstatic needed
 
 USE_TZ = True
+TIME_ZONE = "UTC"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -146,8 +146,8 @@ def lead_to_site_packages() -> None:
     here = Path.cwd() / site_packages
     if here in looked_at:
         return
-    first = next(path for path in looked_at if path.name == "dist-packages" and path.parent.name == VERSION)
-    first.symlink_to(os.path.relpath(here, first.parent))
+    first = next(path for path in looked_at if path.parent == here.parent)
+    first.symlink_to(here.name)
 
 
 def relocate_scripts() -> None:

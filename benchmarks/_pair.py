@@ -1,0 +1,70 @@
+"""Two sides run in turn, A B A B, and the ratio of their medians."""
+
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+
+
+@frozen
+class Row:
+    """One figure: medians in milliseconds, and the ratio that is aimed at."""
+
+    figure: str
+    ours: str
+    theirs: str
+    ours_ms: float
+    theirs_ms: float
+    target: float
+    runs: int
+
+    @property
+    def ratio(self) -> float:
+        """Ours over theirs."""
+        return self.ours_ms / self.theirs_ms
+
+    def __str__(self) -> str:
+        verdict = "met" if self.ratio <= self.target else "missed"
+        sides = f"{self.ours} {self.ours_ms:.1f} ms / {self.theirs} {self.theirs_ms:.1f} ms"
+        return f"{self.figure:<10} {sides} = {self.ratio:.2f} (target {self.target}, {verdict}, {self.runs} runs)"
+
+
+def pair(
+    figure: str,
+    ours: tuple[str, Callable[[], object]],
+    theirs: tuple[str, Callable[[], object]],
+    *,
+    target: float,
+    runs: int,
+) -> Row:
+    """Return the medians of *runs* runs of each side, taken in turn after one warm-up."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for run in range(runs + 1):
+        for side, (_, call) in zip(times, (ours, theirs), strict=True):
+            started = time.perf_counter()
+            call()
+            if run:
+                side.append((time.perf_counter() - started) * 1000)
+    medians = [statistics.median(side) for side in times]
+    return Row(figure, ours[0], theirs[0], medians[0], medians[1], target, runs)
+
+
+def command(*argv: str) -> Callable[[], object]:
+    """Return a call that runs *argv* and throws its output away."""
+    return lambda: subprocess.run(argv, check=True, capture_output=True)
+
+
+def python(*arguments: str) -> Callable[[], object]:
+    """Return a call that runs this interpreter, without the user's site directory."""
+    return command(sys.executable, "-s", *arguments)
+
+
+def need(names: Sequence[str]) -> None:
+    """End with a sentence when a peer is missing; nothing is installed."""
+    missing = [name for name in names if shutil.which(name) is None]
+    if missing:
+        sys.exit(f"missing peers: {', '.join(missing)}")
