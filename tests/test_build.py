@@ -200,6 +200,15 @@ def test_source_is_left_alone(app: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in app.iterdir()) == ["Procfile", "file"]
 
 
+def test_own_cache_and_output_are_no_source(app: Path) -> None:
+    """A slug and a cache inside the source directory do not get into the next slug: it is the same again."""
+    first = SlugBuilder(cache_dir=app / ".cache").build(app, app / "app.slug.tgz")
+    second = SlugBuilder(cache_dir=app / ".cache").build(app, app / "app.slug.tgz")
+
+    assert {file.path for file in second.files()} == {"Procfile", "file", "tmp", "log"}
+    assert second.diff_id == first.diff_id
+
+
 def test_git_source_is_recorded(tmp_path: Path) -> None:
     """A build of a git ref records the commit, and packs see it as SOURCE_VERSION."""
     repository = write_tree(tmp_path / "repo", {"Procfile": "web: a\n"})

@@ -144,7 +144,7 @@ def remove_tree(root: Path) -> None:
             root.unlink()
             return
         root.chmod(0o700)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     todo = [root]
     while todo:

@@ -38,20 +38,32 @@ class _Inflater(Protocol):
     def eof(self) -> bool: ...
     @property
     def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
+    @property
+    def unconsumed_tail(self) -> bytes: ...
+    def decompress(self, data: bytes, most: int, /) -> bytes: ...
 
 
 class MemberWriter:
-    """Compress into *out*, one gzip member at a time; *raw* and *packed* hash both sides on the way."""
+    """Compress into *out*, one gzip member at a time; *raw* and *packed* hash both sides on the way.
+
+    What would compress so well that a reader takes it for a bomb is stored in members of its own.
+    """
 
     def __init__(self, out: IO[bytes], raw: _Hasher, packed: _Hasher) -> None:
         self._out, self._raw, self._packed = out, raw, packed
+        self._stored = False
         self._deflate = self._new()
+        self._raw_size = 0
         self.size = 0
 
     def write(self, data: bytes) -> None:
         """Add *data* to the current member."""
         self._raw.update(data)
+        self._raw_size += len(data)
+        stored = self._raw_size > _FREE_RATIO // 2 and self._raw_size > _RATIO // 2 * self.size
+        if stored != self._stored:
+            self._stored = stored
+            self.end_member()
         self._emit(self._deflate.compress(data))
 
     def end_member(self) -> None:
@@ -64,9 +76,8 @@ class MemberWriter:
         self.size += len(data)
         self._out.write(data)
 
-    @staticmethod
-    def _new() -> _Deflater:
-        made: _Deflater = _codec.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+    def _new(self) -> _Deflater:
+        made: _Deflater = _codec.compressobj(0 if self._stored else _LEVEL, zlib.DEFLATED, _GZIP)
         return made
 
 
@@ -91,6 +102,7 @@ def inflate(file: IO[bytes], path: str) -> Iterator[bytes]:
             inside = True
             out, data = _step(inflater, data, path)
             produced += len(out)
+            # Asked for at most _CHUNK at a time, so that a bomb is refused before it is in memory.
             if produced > _FREE_RATIO and produced > _RATIO * consumed:
                 raise CorruptSlugError(path, f"it grows more than {_RATIO} times when unpacked")
             yield out
@@ -106,9 +118,9 @@ def _inflater() -> _Inflater:
 
 
 def _step(inflater: _Inflater, data: bytes, path: str) -> tuple[bytes, bytes]:
-    """Return what *data* uncompresses to and what of it lies behind the end of this member."""
+    """Return some of what *data* uncompresses to, and what of it is still to be read."""
     try:
-        out = inflater.decompress(data)
+        out = inflater.decompress(data, _CHUNK)
     except _ERRORS as error:
         raise CorruptSlugError(path, f"damaged ({error})") from error
-    return out, inflater.unused_data
+    return out, inflater.unused_data if inflater.eof else inflater.unconsumed_tail

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .._tree import Entry, open_beneath, walk
-from ..errors import OutputError, SlugkitError, SlugTooLargeError, UnsafeMemberError
+from ..errors import InvalidConfigVarError, OutputError, SlugkitError, SlugTooLargeError, UnsafeMemberError
 from ..slug import MANIFEST_PATH, Manifest, encode_manifest, sha256_digest
 from ._gzip import MemberWriter
-from ._rules import check_link, check_path
-from ._tar import END, Member, header, padding
+from ._rules import MemberTable
+from ._tar import END, LATEST, Member, header, padding
 
 EPOCH = 315_532_800  # 1980-01-01, the earliest time zip and pip can tell: no clock may reach the archive
 _CHUNK = 2**20
@@ -47,10 +47,13 @@ def pack(
 
     Raises:
         SlugTooLargeError: It grew beyond *max_size* bytes.
-        UnsafeMemberError: Something in the tree cannot be in a slug.
+        UnsafeMemberError: Something in the tree cannot be in a slug, or cannot be read.
+        InvalidConfigVarError: *mtime* is before 1970 or after 2242, which no header can tell.
         OutputError: The disk said no.
     """
-    entries = sorted(walk(root), key=lambda entry: os.fsencode(entry.path))
+    if not 0 <= mtime < LATEST:
+        raise InvalidConfigVarError("SOURCE_DATE_EPOCH", "not a number of seconds between 1970 and 2242")
+    entries = _entries(root)
     partial = _partial(output)
     try:
         with partial.open("wb") as out:
@@ -65,6 +68,19 @@ def pack(
     finally:
         partial.unlink(missing_ok=True)
     return digests
+
+
+def _entries(root: Path) -> list[Entry]:
+    """Return what is below *root* in the archive's order; nothing that cannot be read is lost."""
+    try:
+        return sorted(walk(root), key=lambda entry: os.fsencode(entry.path))
+    except OSError as error:
+        raise _unreadable(root, error) from error
+
+
+def _unreadable(root: Path, error: OSError) -> UnsafeMemberError:
+    name = os.path.relpath(os.fsdecode(error.filename), root) if error.filename else str(root)
+    return UnsafeMemberError(name, f"it cannot be read: {error.strerror}")
 
 
 def _partial(output: Path) -> Path:
@@ -87,7 +103,7 @@ def _write(
     on_progress: Progress | None,
 ) -> Digests:
     raw, packed = hashlib.sha256(), hashlib.sha256()
-    writer = MemberWriter(out, raw, packed)
+    writer, table = MemberWriter(out, raw, packed), MemberTable()
     described = encode_manifest(manifest)
     writer.write(header(Member("./.slugkit/", "dir", mode=0o755, mtime=mtime)))
     writer.write(header(Member(f"./{MANIFEST_PATH}", "file", len(described), mtime=mtime)))
@@ -96,7 +112,7 @@ def _write(
     writer.write(header(Member("./app/", "dir", mode=0o755, mtime=mtime)))
     files = size = 0
     for entry in entries:
-        _add(writer, root, entry, mtime)
+        _add(writer, root, entry, table.accept(_member(root, entry, mtime), entry.path))
         files, size = files + 1, size + (entry.info.st_size if entry.is_file else 0)
         if max_size is not None and writer.size > max_size:
             raise SlugTooLargeError(writer.size, max_size)
@@ -109,25 +125,29 @@ def _write(
     return Digests(sha256_digest(packed), sha256_digest(raw), writer.size)
 
 
-def _add(writer: MemberWriter, root: Path, entry: Entry, mtime: int) -> None:
-    path = check_path(entry.path)
-    name = f"./app/{path}"
+def _member(root: Path, entry: Entry, mtime: int) -> Member:
     if entry.is_dir:
-        writer.write(header(Member(name, "dir", mode=0o755, mtime=mtime)))
-    elif entry.is_link:
-        target = os.readlink(root / path)  # noqa: PTH115 - as it is spelled
-        check_link(path, target)
-        writer.write(header(Member(name, "link", mode=0o777, mtime=mtime, target=target)))
-    elif entry.is_file:
-        mode = 0o755 if entry.info.st_mode & 0o111 else 0o644
-        writer.write(header(Member(name, "file", entry.info.st_size, mode, mtime)))
+        return Member(entry.path, "dir", mtime=mtime)
+    if entry.is_link:
+        target = os.readlink(root / entry.path)  # noqa: PTH115 - as it is spelled
+        return Member(entry.path, "link", mtime=mtime, target=target)
+    if entry.is_file:
+        return Member(entry.path, "file", entry.info.st_size, entry.info.st_mode, mtime)
+    raise UnsafeMemberError(entry.path, "not a file, directory or link: remove it before the end of compile")
+
+
+def _add(writer: MemberWriter, root: Path, entry: Entry, member: Member) -> None:
+    mode = 0o777 if member.kind == "link" else member.mode
+    writer.write(header(evolve(member, name=f"./app/{member.name}", mode=mode)))
+    if member.kind == "file":
         _add_content(writer, root, entry)
-    else:
-        raise UnsafeMemberError(path, "not a file, directory or link: remove it before the end of compile")
 
 
 def _add_content(writer: MemberWriter, root: Path, entry: Entry) -> None:
-    fd = open_beneath(root, entry.path)
+    try:
+        fd = open_beneath(root, entry.path)
+    except OSError as error:
+        raise UnsafeMemberError(entry.path, f"it cannot be read: {error.strerror}") from error
     if fd is None:
         raise UnsafeMemberError(entry.path, "it changed while it was packed")
     size = entry.info.st_size

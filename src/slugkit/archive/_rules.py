@@ -12,7 +12,8 @@ MOST_MEMBERS = 150_000
 _LONGEST_PATH = 3_000  # bytes
 _LONGEST_PART = 255  # bytes
 _DEEPEST = 200
-_FORBIDDEN_TARGETS = ("/proc", "/sys", "/run", "/dev")
+_MOST_NAMES = 1_000
+_FORBIDDEN_TARGETS = ("proc", "sys", "run", "dev")
 _NEVER_LINKS = ("tmp", "log", "Procfile")
 
 
@@ -21,10 +22,13 @@ class MemberTable:
     """The members accepted so far, by path; ``accept`` refuses what would break the rules together with them."""
 
     _kinds: dict[str, Kind] = field(factory=dict, init=False)
+    _names: dict[str, int] = field(factory=dict, init=False)
     _bytes: int = field(default=0, init=False)
 
-    def accept(self, member: Member, name: str) -> Member:
+    def accept(self, member: Member, name: str, target: str | None = None) -> Member:
         """Return *member* renamed to the clean relative path *name* means, its mode 0644 or 0755.
+
+        *target* is what a hard link means, as a path like *name*.
 
         Raises:
             UnsafeMemberError: It would reach outside, twice exist, or lie below something that is no directory.
@@ -32,23 +36,30 @@ class MemberTable:
         """
         path = check_path(name)
         if path == "":
+            if member.kind != "dir":
+                raise UnsafeMemberError(name, "the app itself is no directory")
             return evolve(member, name="", mode=0o755)
         self._check_parents(path)
         if path in self._kinds and not (self._kinds[path] == member.kind == "dir"):
             raise UnsafeMemberError(path, "it is there twice")
         if member.kind == "link":
             check_link(path, member.target)
+        elif member.kind == "hardlink":
+            member = evolve(member, target=self._check_hard_link(path, target or ""))
         self._count(member)
         self._kinds[path] = member.kind
         executable = member.kind == "dir" or member.mode & 0o111
         return evolve(member, name=path, mode=0o755 if executable else 0o644)
 
-    def accept_hard_link(self, member: Member, target: str) -> str:
-        """Return the clean path of the earlier regular file that the hard link *member* means by *target*."""
-        path = check_path(target)
-        if self._kinds.get(path) not in {"file", "hardlink"}:
-            raise UnsafeMemberError(member.name, f"a hard link to {path!r}, not an earlier file")
-        return path
+    def _check_hard_link(self, path: str, target: str) -> str:
+        """Return the clean path of the earlier regular file that a hard link at *path* means by *target*."""
+        clean = check_path(target)
+        if self._kinds.get(clean) not in {"file", "hardlink"}:
+            raise UnsafeMemberError(path, f"a hard link to {clean!r}, not an earlier file")
+        self._names[clean] = self._names.get(clean, 1) + 1
+        if self._names[clean] > _MOST_NAMES:
+            raise UnsafeMemberError(path, f"one of more than {_MOST_NAMES} hard links to {clean!r}")
+        return clean
 
     def _check_parents(self, path: str) -> None:
         parent = path
@@ -90,13 +101,13 @@ def check_link(path: str, target: str) -> None:
         raise UnsafeMemberError(path, "must not be a link")
     if not target:
         raise UnsafeMemberError(path, "a link to nothing")
+    parts = [part for part in target.split("/") if part not in {"", "."}]
     if target.startswith("/"):
-        clean = "/" + "/".join(part for part in target.split("/") if part not in {"", "."})
-        if ".." in clean.split("/") or clean.startswith(_FORBIDDEN_TARGETS):
+        if ".." in parts or (parts and parts[0] in _FORBIDDEN_TARGETS):
             raise UnsafeMemberError(path, f"a link to {target!r}")
         return
-    depth = path.count("/")
-    for part in target.split("/"):
-        depth += {"..": -1, ".": 0, "": 0}.get(part, 1)
-        if depth < 0:
-            raise UnsafeMemberError(path, f"a link to {target!r}, outside of the app")
+    # A parent of a member is a directory, so leading ".." mean what they say; behind a name that may itself be a link
+    # they would not.
+    climbs = len(parts) - len([part for part in parts if part != ".."])
+    if climbs > path.count("/") or ".." in parts[climbs:]:
+        raise UnsafeMemberError(path, f"a link to {target!r}, outside of the app or by a detour")

@@ -1,5 +1,6 @@
 """`Slug`: a slug file as a value that reads the manifest when opened and everything else when asked."""
 
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -41,9 +42,7 @@ class Slug:
             CorruptSlugError: It is no slug, or damaged where it was read.
         """
         path = Path(path)
-        with _opened(path) as file:
-            reader = Reader(TarStream(file, fspath(path)), fspath(path))
-            manifest = _read_manifest(reader)
+        manifest = _read_manifest(path)
         return cls(path, manifest, path.stat().st_size)
 
     @property
@@ -123,21 +122,39 @@ class Slug:
 @contextmanager
 def _opened(path: Path) -> Iterator[BufferedReader]:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise CorruptSlugError(fspath(path), "it is not a regular file")
         file = path.open("rb")
     except (FileNotFoundError, NotADirectoryError):
         raise SlugNotFoundError(fspath(path)) from None
-    except OSError as error:
-        raise CorruptSlugError(fspath(path), error.strerror or str(error)) from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, CorruptSlugError):
+            raise
+        raise CorruptSlugError(fspath(path), str(error)) from error
     with file:
         yield file
 
 
-def _read_manifest(reader: Reader) -> Manifest:
+def _read_manifest(path: Path) -> Manifest:
     """Return the manifest, which comes first; without one, what the Procfile tells."""
-    procfile: str | None = None
-    for member in reader.app():
-        if reader.manifest is not None:
-            return reader.manifest
-        if member.name == "Procfile" and member.kind == "file" and member.size <= _LARGEST_PROCFILE:
-            procfile = b"".join(reader.content(member)).decode("utf-8", "replace")
-    return reader.manifest or Manifest(process_types=dict(parse_procfile(procfile or "")), schema=0)
+    with _opened(path) as file:
+        reader = Reader(TarStream(file, fspath(path)), fspath(path))
+        for _ in reader.app():
+            if reader.manifest is not None:
+                break
+            procfile = _read_file(path, "Procfile")
+            return Manifest(process_types=dict(parse_procfile(procfile)), schema=0)
+    return reader.manifest or Manifest(schema=0)
+
+
+def _read_file(path: Path, name: str) -> str:
+    """Return the text of the app's file *name*, "" when there is none; a hard link is read where it leads."""
+    text = ""
+    with _opened(path) as file:
+        reader = Reader(TarStream(file, fspath(path)), fspath(path))
+        for member in reader.app():
+            if member.name == name and member.kind == "file" and member.size <= _LARGEST_PROCFILE:
+                text = b"".join(reader.content(member)).decode("utf-8", "replace")
+            elif member.name == name and member.kind == "hardlink":
+                text = _read_file(path, member.target)
+    return text

@@ -23,7 +23,8 @@ _KINDS: dict[bytes, "Kind"] = {
     b"2": "link",
     b"1": "hardlink",
 }
-_SIZE_LIMIT_OCTAL = 8**11
+_LIMIT_OCTAL = LATEST = 8**11  # bytes, and seconds
+_BASE_256 = b"\x80\xff"  # how GNU tar starts a number that octal digits cannot tell: positive, negative
 
 Kind = Literal["file", "dir", "link", "hardlink"]
 
@@ -57,12 +58,9 @@ def header(member: Member) -> bytes:
         records[b"path"], name = name, _ascii_end(name)
     if len(target) > 100 or not target.isascii():  # noqa: PLR2004 - the field's size
         records[b"linkpath"], target = target, _ascii_end(target)
-    size = member.size
-    if size >= _SIZE_LIMIT_OCTAL:
-        records[b"size"], size = b"%d" % size, 0
     pax = _pax_header(records, member.mtime) if records else b""
     flag = {"file": b"0", "dir": b"5", "link": b"2", "hardlink": b"1"}[member.kind]
-    return pax + _block(name, member.mode, size, member.mtime, flag, target)
+    return pax + _block(name, member.mode, member.size, member.mtime, flag, target)
 
 
 def padding(size: int) -> bytes:
@@ -90,6 +88,8 @@ def members(stream: ByteStream, path: str) -> Iterator[Member]:
             extra |= _extension(flag, data, path)
             continue
         yield _member(block, flag, size, extra, path)
+        if size < 0:
+            raise CorruptSlugError(path, "a negative size")
         extra = {}
     if _exactly(stream, BLOCK, path) != bytes(BLOCK):
         raise CorruptSlugError(path, "a lone zero block where the archive should end")
@@ -107,10 +107,12 @@ def _member(block: bytes, flag: bytes, size: int, extra: dict[str, str], path: s
     kind = _KINDS[flag]
     if kind == "file" and name.endswith("/"):  # how archives from before 1988 spell a directory
         kind = "dir"
+    if int(extra.get("size", size)) != size:
+        raise CorruptSlugError(path, f"two sizes for one member: {name!r}")
     member = Member(
         extra.get("path", name),
         kind,
-        int(extra.get("size", size)) if kind == "file" else 0,
+        size if kind == "file" else 0,
         _number(block[100:108], path),
         _number(block[136:148], path),
         extra.get("linkpath", _decode(block[157:257])),
@@ -134,15 +136,19 @@ def _extension(flag: bytes, data: bytes, path: str) -> dict[str, str]:
 def _pax_records(data: bytes, path: str) -> Iterator[tuple[str, str]]:
     while data:
         length, blank, _ = data.partition(b" ")
-        if not blank or not length.isdigit() or not 0 < int(length) <= len(data):
+        if not blank or not _is_number(length) or not 0 < int(length) <= len(data):
             raise CorruptSlugError(path, "a damaged PAX header")
         record, data = data[: int(length)], data[int(length) :]
         key, equals, value = record[len(length) + 1 : -1].partition(b"=")
-        if not equals or record[-1:] != b"\n" or (key == b"size" and not value.isdigit()):
+        if not equals or record[-1:] != b"\n" or (key == b"size" and not _is_number(value)):
             raise CorruptSlugError(path, "a damaged PAX record")
         if key.startswith(b"GNU.sparse"):
             raise CorruptSlugError(path, "a sparse file")
         yield _decode(key, whole=True), _decode(value, whole=True)
+
+
+def _is_number(raw: bytes) -> bool:
+    return raw.isdigit() and len(raw) < 20  # noqa: PLR2004 - beyond 2**63, and int() refuses 4 300
 
 
 def _checked_flag(block: bytes, path: str) -> bytes:
@@ -153,8 +159,8 @@ def _checked_flag(block: bytes, path: str) -> bytes:
 
 
 def _number(raw: bytes, path: str) -> int:
-    if raw[0] & 0x80:  # GNU's base 256
-        return int.from_bytes(bytes([raw[0] & 0x7F]) + raw[1:], "big")
+    if raw[0] in _BASE_256:
+        return int.from_bytes(raw[1:], "big", signed=raw[0] == _BASE_256[1])
     match = _OCTAL.match(raw)
     if match is None:
         raise CorruptSlugError(path, f"a header with the number {raw!r}")
@@ -184,8 +190,9 @@ def _record(key: bytes, value: bytes) -> bytes:
 
 
 def _block(name: bytes, mode: int, size: int, mtime: int, flag: bytes, target: bytes) -> bytes:
-    start = b"%-100b%07o\0%07o\0%07o\0%011o\0%011o\0" % (b"", mode, 0, 0, size, mtime)
-    start = name.ljust(100, b"\0") + start[100:]
+    big = b"\x80" + size.to_bytes(11, "big")
+    told = b"%011o\0" % size if size < _LIMIT_OCTAL else big
+    start = name.ljust(100, b"\0") + b"%07o\0%07o\0%07o\0%b%011o\0" % (mode, 0, 0, told, mtime)
     end = flag + target.ljust(100, b"\0") + b"ustar\x0000"
     block = (start + b" " * 8 + end).ljust(BLOCK, b"\0")
     return block[:148] + b"%06o\0 " % sum(block) + block[156:]

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from .._tree import remove_tree
-from ..errors import CorruptSlugError, OutputError, SlugkitError, SourceUnusableError
+from ..errors import CorruptSlugError, OutputError, SlugkitError, SourceUnusableError, UnsafeMemberError
 from ..slug import MANIFEST_PATH, Manifest, decode_manifest, sha256_digest
 from ._gzip import MAGIC, inflate
-from ._rules import MemberTable
+from ._rules import MemberTable, check_path
 from ._tar import Kind, Member, members, padding
 
 _CHUNK = 2**20
@@ -86,6 +86,7 @@ class Reader:
     manifest: Manifest | None = field(default=None, init=False)
     _table: MemberTable = field(factory=MemberTable, init=False)
     _unread: int = field(default=0, init=False)
+    _root: bool = field(default=False, init=False)
 
     def app(self) -> Iterator[Member]:
         """Yield the app's members; a file's bytes are to be taken from `content`, or are skipped."""
@@ -93,9 +94,10 @@ class Reader:
             self._unread = member.size + len(padding(member.size))
             name = member.name.removeprefix("./")
             if self.below is None:
-                first = name.partition("/")[0]
-                self.below = "app" if first in {"app", ".slugkit"} else ""
+                self._decide(name)
             if self.below and name == MANIFEST_PATH and member.kind == "file":
+                if self.manifest is not None:
+                    raise UnsafeMemberError(name, "it is there twice")
                 self.manifest = self._read_manifest(member)
             elif (accepted := self._accept(member, name)) is not None:
                 yield accepted
@@ -106,14 +108,27 @@ class Reader:
         self._unread = 0
         return self.stream.pieces(member.size, self.path)
 
+    def _decide(self, name: str) -> None:
+        """Tell the layout by the first member that is not the root.
+
+        Heroku's own compiler writes a bare ``./`` and then ``./app/...`` without ``./app/`` itself; a Rails app packed
+        bare has an ``./app/`` of its own behind the ``./``.
+        """
+        first, _, rest = name.partition("/")
+        if first in {"", "."} and not rest:
+            self._root = True
+        elif first == ".slugkit" or (first == "app" and (rest or not self._root)):
+            self.below = "app"
+        else:
+            self.below = ""
+
     def _accept(self, member: Member, name: str) -> Member | None:
         inner = self._inner(name)
         if inner is None:
+            check_path(name)
             return None
-        accepted = self._table.accept(member, inner)
-        if member.kind == "hardlink":
-            target = self._inner(member.target.removeprefix("./")) or ""
-            accepted = evolve(accepted, target=self._table.accept_hard_link(accepted, target))
+        target = self._inner(member.target.removeprefix("./")) if member.kind == "hardlink" else None
+        accepted = self._table.accept(member, inner, target)
         return accepted if accepted.name else None
 
     def _inner(self, name: str) -> str | None:
@@ -191,9 +206,10 @@ def _make_parents(root: Path, name: str, made: set[str]) -> None:
 
 def _make_file(reader: Reader, member: Member, path: Path, mtime: int | None) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with os.fdopen(os.open(path, flags, 0o600), "wb", buffering=0) as out:
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as out:
         for piece in reader.content(member):
             out.write(piece)
+        out.flush()  # before the time is set, and so that a full disk is seen
         os.fchmod(out.fileno(), member.mode)
         seconds = min(max(member.mtime if mtime is None else mtime, _EARLIEST), _LATEST)
         os.utime(out.fileno(), (seconds, seconds))

@@ -147,7 +147,14 @@ class SlugBuilder:
             ProcfileUnreadableError: The Procfile is no text file.
             SandboxUnavailableError: Nothing here confines a build.
         """
-        with self._reporting(), self._started(source) as build:
+        with self._compiled(source) as app:
+            yield app
+
+    @contextmanager
+    def _compiled(
+        self, source: "Source | str | PathLike[str]", leave_out: tuple[Path, ...] = ()
+    ) -> Iterator[CompiledApp]:
+        with self._reporting(), self._started(source, leave_out) as build:
             with self._keeping(build.workspace):
                 detected, defaults = self._run_buildpacks(build.context)
                 app = self._finish(build, detected, defaults)
@@ -183,18 +190,20 @@ class SlugBuilder:
             SlugkitError: Whatever `compile` and `package` raise; *output* is checked before anything is run.
         """
         with self._reporting():
-            _checked_output(output)
-        with self.compile(source) as app:
-            return self.package(app, output)
+            path = _checked_output(output)
+        with self._compiled(source, (path,)) as app:
+            return self.package(app, path)
 
     @contextmanager
-    def _started(self, source: "Source | str | PathLike[str]") -> Iterator[_Build]:
-        """Yield a build with its source checked out and its commands confined."""
+    def _started(self, source: "Source | str | PathLike[str]", leave_out: tuple[Path, ...] = ()) -> Iterator[_Build]:
+        """Yield a build with its source checked out, but for the paths to *leave_out*, and its commands confined."""
         origin = as_source(source)
         sandbox = choose(self.sandbox)
         self._emit(BuildStarted(str(source if isinstance(source, str | PathLike) else origin.path)))
-        with open_workspace(self._app_cache(origin), self._on_wait) as workspace:
-            commit = checkout(origin, workspace.build_dir, lambda n: self._emit(SourceIgnored(n)))
+        app_cache = self._app_cache(origin)
+        with open_workspace(app_cache, self._on_wait) as workspace:
+            own = (app_cache, *leave_out)
+            commit = checkout(origin, workspace.build_dir, lambda n: self._emit(SourceIgnored(n)), own)
             _read_procfile(workspace.build_dir)
             context = self._context(workspace, sandbox, commit)
             names = tuple(find(pack, self.runtime).name for pack in self.buildpacks or ())
@@ -369,6 +378,6 @@ def _platform(interpreter: str | None) -> Platform:
 def _source_date_epoch() -> int:
     """Return the time every entry bears: SOURCE_DATE_EPOCH (reproducible-builds.org), or 1980."""
     text = os.environ.get("SOURCE_DATE_EPOCH", str(EPOCH))
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 20:  # noqa: PLR2004 - int() refuses 4 300
         raise InvalidConfigVarError("SOURCE_DATE_EPOCH", "not a number of seconds")
     return int(text)

@@ -1,7 +1,9 @@
 """Where unpacked slugs live: content-addressed, built once, shared read-only by every dyno."""
 
+import ctypes
 import fcntl
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -9,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
-from .._tree import remove_tree
+from .._tree import remove_tree, walk
 from ..archive import Slug
 from ..errors import OutputError, SlugkitError, UnsafeMemberError
 
@@ -28,13 +30,15 @@ class DirectoryStore:
     """A store in the directory *root*: ``unpacked/<diff_id>`` trees, and ``digests/<digest>`` naming them.
 
     Safe under concurrent users: a tree appears by one rename, and the one who comes second finds it there. Staging
-    directories are locked by their owner; those of the dead are collected on the next use.
+    directories are locked by their owner; those of the dead are collected on the next use. A tree whose files are no
+    longer as many or as large as they were (``census/<diff_id>``) is put into quarantine and unpacked again.
     """
 
     root: Path
+    _checked: set[Path] = field(factory=set, init=False, repr=False, eq=False)
 
     def tree(self, slug: Slug) -> Path:
-        """Return the directory of *slug*'s app, unpacking it first if it is not there yet.
+        """Return the directory of *slug*'s app, unpacking it first if it is not there, or damaged.
 
         Raises:
             CorruptSlugError: The slug is damaged; the store is unchanged.
@@ -43,26 +47,47 @@ class DirectoryStore:
         """
         name = self.root / "digests" / slug.digest.removeprefix("sha256:")
         try:
-            tree = self.root / "unpacked" / name.read_text()
-        except (FileNotFoundError, NotADirectoryError):
-            return self._unpack(slug, name)
-        return tree if tree.is_dir() else self._unpack(slug, name)
-
-    def _unpack(self, slug: Slug, name: Path) -> Path:
-        try:
-            with self._staging() as staging:
-                # Static-file servers validate by mtime: the time the content arrived is never stale (design.md 4).
-                diff_id = slug.unpack(staging / "tree", mtime=int(time.time()))
-                _make_mount_points(staging / "tree")
-                tree = self.root / "unpacked" / diff_id.removeprefix("sha256:")
-                tree.parent.mkdir(exist_ok=True)
-                if not tree.is_dir():
-                    _rename_once(staging / "tree", tree)
-                _write_once(name, tree.name, staging)
+            return self._known(name) or self._unpack(slug, name)
         except OSError as error:
             if isinstance(error, SlugkitError):
                 raise
             raise OutputError(str(self.root), error.strerror or str(error)) from error
+
+    def _known(self, name: Path) -> Path | None:
+        """Return the whole tree that *name* names, or None."""
+        try:
+            diff_id = name.read_text()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not re.fullmatch(r"[0-9a-f]{64}", diff_id):  # a power cut leaves empty files
+            return None
+        tree = self.root / "unpacked" / diff_id
+        if not tree.is_dir():
+            return None
+        if tree not in self._checked and _census(tree) != self._counted(diff_id):
+            tree.rename(_made(self.root / "quarantine") / f"{diff_id}-{uuid.uuid4().hex[:8]}")
+            return None
+        self._checked.add(tree)
+        return tree
+
+    def _counted(self, diff_id: str) -> str | None:
+        try:
+            return (self.root / "census" / diff_id).read_text()
+        except FileNotFoundError:
+            return None
+
+    def _unpack(self, slug: Slug, name: Path) -> Path:
+        with self._staging() as staging:
+            # Static-file servers validate by mtime: the time the content arrived is never stale (design.md 4).
+            diff_id = slug.unpack(staging / "tree", mtime=int(time.time())).removeprefix("sha256:")
+            _make_mount_points(staging / "tree")
+            tree = _made(self.root / "unpacked") / diff_id
+            _write_once(self.root / "census" / diff_id, _census(staging / "tree"), staging)
+            _sync(staging)
+            if not tree.is_dir():
+                _rename_once(staging / "tree", tree)
+            _write_once(name, diff_id, staging)
+            _sync(tree.parent)
         return tree
 
     @contextmanager
@@ -90,7 +115,7 @@ def _collect(home: Path) -> None:
     for entry in list(os.scandir(home)):
         try:
             fd = os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,6 +146,27 @@ def _rename_once(source: Path, target: Path) -> None:
 
 
 def _write_once(path: Path, text: str, staging: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
+    _made(path.parent)
     (staging / "name").write_text(text)
     (staging / "name").replace(path)
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(exist_ok=True)
+    return directory
+
+
+def _census(tree: Path) -> str:
+    """Return how many entries and bytes there are below *tree*: what a lost or cut file changes."""
+    sizes = [entry.info.st_size if entry.is_file else 0 for entry in walk(tree)]
+    return f"{len(sizes)} entries, {sum(sizes)} bytes\n"
+
+
+def _sync(directory: Path) -> None:
+    """Bring the file system of *directory* to the disk: a power cut must not lose what was reported as stored."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(fd)
