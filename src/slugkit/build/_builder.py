@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import platform
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,53 +10,41 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
-from .._tree import read_beneath, remove_tree, walk
-from .._version import __version__
+from .._tree import walk
 from ..archive import EPOCH, Slug, pack
 from ..buildpacks import (
-    LAST_RESORT,
     BuildContext,
     Buildpack,
     Detection,
     ReleaseDefaults,
     Runtime,
-    builtin,
-    find,
 )
 from ..environ import HOST_ENV, check_config_vars, pick, user_cache
 from ..errors import (
-    BuildpackError,
     BuildTimeoutError,
-    CommandFailedError,
     CompileFailedError,
-    IncompatibleBuildpackError,
     InvalidConfigVarError,
-    NoBuildpackError,
     OutputError,
-    ProcfileUnreadableError,
     SlugkitError,
 )
 from ..events import (
     BuildEvent,
     BuildFailed,
     BuildLine,
-    BuildpackDetected,
     BuildpacksChosen,
     BuildStarted,
     PackingProgressed,
     PackingStarted,
-    ProcessTypesDiscovered,
-    ProcfileWarned,
-    SeveralBuildpacksDetected,
     SlugPacked,
     SourceIgnored,
 )
-from ..procfile import Procfile, parse_procfile
 from ..sandbox import Sandbox, choose, dyno_uid
-from ..slug import BuildpackRecord, Manifest, Platform
+from ..slug import BuildpackRecord, Manifest
 from ..source import Source, as_source
 from ._checkout import checkout
 from ._confinement import SandboxRunner, build_env, build_spec
+from ._describe import announce, describe, empty_writable_directories, read_procfile
+from ._packs import Packs
 from ._workspace import Workspace, open_workspace
 
 _MIB = 2**20
@@ -78,9 +65,10 @@ class CompiledApp:
 
 @frozen
 class _Build:
-    """One build under way: where it happens and what its packs are given."""
+    """One build under way: where it happens, its packs and what they are given."""
 
     workspace: Workspace
+    packs: Packs
     context: BuildContext
     commit: str | None
 
@@ -133,7 +121,7 @@ class SlugBuilder:
             SandboxUnavailableError: Nothing here confines a build.
         """
         with self._reporting(), self._started(source) as build:
-            return self._first(build.context)[1]
+            return build.packs.first(build.context)[1]
 
     @contextmanager
     def compile(self, source: "Source | str | PathLike[str]") -> Iterator[CompiledApp]:
@@ -156,8 +144,8 @@ class SlugBuilder:
     ) -> Iterator[CompiledApp]:
         with self._reporting(), self._started(source, leave_out) as build:
             with self._keeping(build.workspace):
-                detected, defaults = self._run_buildpacks(build.context)
-                app = self._finish(build, detected, defaults)
+                records, defaults = build.packs.run(build.context)
+                app = self._finish(build, records, defaults)
             yield app
 
     def package(self, app: CompiledApp, output: str | PathLike[str]) -> Slug:
@@ -204,11 +192,10 @@ class SlugBuilder:
         with open_workspace(app_cache, self._on_wait) as workspace:
             own = (app_cache, *leave_out)
             commit = checkout(origin, workspace.build_dir, lambda n: self._emit(SourceIgnored(n)), own)
-            _read_procfile(workspace.build_dir)
-            context = self._context(workspace, sandbox, commit)
-            names = tuple(find(pack, self.runtime).name for pack in self.buildpacks or ())
-            self._emit(BuildpacksChosen(self._stack, names))
-            yield _Build(workspace, context, commit)
+            read_procfile(workspace.build_dir)  # now, rather than after minutes of compiling
+            packs = Packs.of(self.buildpacks, self.runtime, self._emit)
+            self._emit(BuildpacksChosen(self._stack, tuple(pack.name for pack in packs.asked_for)))
+            yield _Build(workspace, packs, self._context(workspace, sandbox, commit), commit)
 
     def _context(self, workspace: Workspace, sandbox: Sandbox, commit: str | None) -> BuildContext:
         uid = dyno_uid() if sandbox.name != "none" else None
@@ -220,71 +207,12 @@ class SlugBuilder:
         run = SandboxRunner(sandbox, spec, env, workspace.build_dir, self._say, self.timeout)
         return BuildContext(workspace.build_dir, workspace.cache_dir, self.config_vars, run, self._say)
 
-    def _first(self, context: BuildContext) -> tuple[Buildpack, Detection]:
-        """Return the first buildpack that applies: of those asked for, or of the built-in ones."""
-        if self.buildpacks:
-            pack = find(self.buildpacks[0], self.runtime)
-            return pack, self._applies(pack, context)
-        found: list[tuple[Buildpack, Detection]] = []
-        reasons = []
-        for pack in builtin(self.runtime):
-            match pack.detect(context):
-                case Detection() as detection:
-                    found.append((pack, detection))
-                case no:
-                    reasons.append((pack.name, no.reason))
-        if not found:
-            match LAST_RESORT.detect(context):
-                case Detection() as detection:
-                    return LAST_RESORT, detection
-                case no:
-                    raise NoBuildpackError((*reasons, (LAST_RESORT.name, no.reason)))
-        if len(found) > 1:
-            self._emit(SeveralBuildpacksDetected(tuple(detection.name for _, detection in found)))
-        return found[0]
-
-    def _applies(self, pack: Buildpack, context: BuildContext) -> Detection:
-        match pack.detect(context):
-            case Detection() as detection:
-                return detection
-            case no:
-                raise IncompatibleBuildpackError(pack.name, no.reason)
-
-    def _run_buildpacks(self, context: BuildContext) -> tuple[tuple[BuildpackRecord, ...], ReleaseDefaults]:
-        """Detect and compile each pack before the next is asked (contract.md 2.6); the last one's defaults count."""
-        records: list[BuildpackRecord] = []
-        defaults = ReleaseDefaults()
-        first = self._first(context)
-        rest = [find(one, self.runtime) for one in (self.buildpacks or ())[1:]]
-        for buildpack in (first[0], *rest):
-            detection = first[1] if not records else self._applies(buildpack, context)
-            self._emit(BuildpackDetected(buildpack.name, detection.name))
-            defaults = _compiled(buildpack, detection, context)
-            records.append(BuildpackRecord(buildpack.name, __version__, "builtin", detection.name))
-        return tuple(records), defaults
-
     def _finish(self, build: _Build, records: tuple[BuildpackRecord, ...], defaults: ReleaseDefaults) -> CompiledApp:
-        """Read the Procfile that compile left, and describe the app."""
         root = build.workspace.build_dir
-        procfile = _read_procfile(root)
-        for warning in procfile.warnings:
-            where = (warning.code, warning.line, warning.column)
-            self._emit(ProcfileWarned(*where, warning.message, warning.fix))
-        undeclared = sorted(set(defaults.process_types) - set(procfile))
-        names = (tuple(sorted(procfile)), tuple(undeclared))
-        self._emit(ProcessTypesDiscovered(*names, records[-1].detected))
-        for name in ("tmp", "log"):  # empty, writable in every dyno (contract.md 10.1, 10)
-            remove_tree(root / name)
-            (root / name).mkdir(mode=0o755)
-        manifest = Manifest(
-            process_types=dict(sorted({**defaults.process_types, **procfile}.items())),
-            buildpacks=records,
-            stack=self._stack,
-            platform=_platform(defaults.interpreter),
-            config_vars=dict(defaults.config_vars),
-            source_commit=build.commit,
-            builder=f"slugkit {__version__}",
-        )
+        procfile = read_procfile(root)  # after compile, which may have written it (contract.md 2.1)
+        manifest = describe(procfile, records, defaults, stack=self._stack, commit=build.commit)
+        announce(procfile, manifest, self._emit)
+        empty_writable_directories(root)
         return CompiledApp(root, manifest.process_types, records, manifest.config_vars, manifest)
 
     @contextmanager
@@ -336,29 +264,6 @@ class SlugBuilder:
         return user_cache(os.environ) / "builds" / f"{path.name or 'app'}-{key}"
 
 
-def _compiled(pack: Buildpack, detection: Detection, context: BuildContext) -> ReleaseDefaults:
-    try:
-        pack.compile(context)
-        return pack.release(context)
-    except CommandFailedError as error:
-        raise CompileFailedError(detection.name, error.status, error.last_lines) from error
-    except BuildpackError as error:
-        raise CompileFailedError(detection.name, 1, (error.reason,), fix=error.fix) from error
-
-
-def _read_procfile(root: Path) -> Procfile:
-    path = root / "Procfile"
-    if not os.path.lexists(path):
-        return Procfile()
-    raw = read_beneath(root, "Procfile")
-    if raw is None:
-        raise ProcfileUnreadableError("Procfile", "it is not a regular file")
-    try:
-        return parse_procfile(raw.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise ProcfileUnreadableError("Procfile", f"it is not UTF-8 ({error.reason})") from error
-
-
 def _checked_output(output: str | PathLike[str]) -> Path:
     """Return *output* if a file can be put there, before a build spends minutes to find out."""
     path = Path(output)
@@ -369,10 +274,6 @@ def _checked_output(output: str | PathLike[str]) -> Path:
     if not os.access(path.absolute().parent, os.W_OK):
         raise OutputError(str(path), "its directory is not writable")
     return path
-
-
-def _platform(interpreter: str | None) -> Platform:
-    return Platform(platform.machine(), "-".join(platform.libc_ver()).strip("-"), interpreter)
 
 
 def _source_date_epoch() -> int:

@@ -1,0 +1,24 @@
+"""The only place that starts processes: given a `Command`, its whole environment, and nothing of ours.
+
+No ``preexec_fn``: the host program may have threads. Descriptors above 2 are closed, but for those a command asks for,
+which the sandbox or the boot script consumes before the app's first instruction.
+"""
+
+from ._family import Process, kill, members, open_init, signal_quietly
+from ._process import DEVNULL, PIPE, STDOUT, close, end, exit_status, run, spawn
+
+__all__ = [
+    "DEVNULL",
+    "PIPE",
+    "STDOUT",
+    "Process",
+    "close",
+    "end",
+    "exit_status",
+    "kill",
+    "members",
+    "open_init",
+    "run",
+    "signal_quietly",
+    "spawn",
+]
