@@ -348,7 +348,9 @@ class SandboxUnavailableError(SlugkitError, RuntimeError):
 
     @property
     def hint(self) -> str | None:
-        """The explicit way to do without."""
+        """The explicit way to do without, unless a name was only misspelled."""
+        if any(reason.startswith("not one of") for _, reason in self.tried):
+            return None
         return 'to run without confinement, pass sandbox="none" (--sandbox none)'
 
 

@@ -1,6 +1,7 @@
 """Start a command, run one to its end, and tell its exit status."""
 
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from typing import IO
 from ..command import Command, Completed
 from ..logline import LineSplitter
 from ._descriptors import descriptors, init_pid
-from ._family import Process, kill
+from ._family import Process, kill, open_init
 
 DEVNULL, PIPE, STDOUT = subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT
 
@@ -76,8 +77,12 @@ def run(
 def end(process: Process) -> None:
     """Kill whatever of *process* is left and wait until it is gone."""
     if process.popen.poll() is None:
+        init = open_init(process)
         kill(process, signal.SIGKILL)
         process.popen.wait()
+        if init is not None:  # readable when its last process is gone, which is a little later than bwrap itself
+            select.select([init], [], [], _DRAIN)
+            os.close(init)
     close(process)
 
 

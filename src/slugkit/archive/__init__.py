@@ -1,7 +1,7 @@
 """The slug file: the only place that knows tar and gzip."""
 
-from ._pack import EPOCH, Digests, pack
+from ._pack import EPOCH, Digests, measure, pack
 from ._slugfile import Slug
 from ._unpack import SlugFile, unpack_source
 
-__all__ = ["EPOCH", "Digests", "Slug", "SlugFile", "pack", "unpack_source"]
+__all__ = ["EPOCH", "Digests", "Slug", "SlugFile", "measure", "pack", "unpack_source"]

@@ -90,6 +90,8 @@ def inflate(file: IO[bytes], path: str) -> Iterator[bytes]:
     inflater, consumed, produced = _inflater(), 0, 0
     inside, padded, members = False, False, 0
     while data := file.read(_CHUNK):
+        if not consumed and not MAGIC.startswith(data[:2]):
+            raise CorruptSlugError(path, "it is not gzip")
         consumed += len(data)
         while data:
             if not inside and members:

@@ -70,6 +70,16 @@ def pack(
     return digests
 
 
+def measure(root: Path) -> tuple[int, int]:
+    """Return how many files there are below *root*, and how many bytes in them.
+
+    Raises:
+        UnsafeMemberError: Something cannot be read.
+    """
+    sizes = [entry.info.st_size for entry in _entries(root) if entry.is_file]
+    return len(sizes), sum(sizes)
+
+
 def _entries(root: Path) -> list[Entry]:
     """Return what is below *root* in the archive's order; nothing that cannot be read is lost."""
     try:

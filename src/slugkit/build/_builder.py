@@ -10,8 +10,7 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
-from .._tree import walk
-from ..archive import EPOCH, Slug, pack
+from ..archive import EPOCH, Slug, measure, pack
 from ..buildpacks import (
     BuildContext,
     Buildpack,
@@ -158,8 +157,7 @@ class SlugBuilder:
         """
         with self._reporting():
             path = _checked_output(output)
-            entries = [entry for entry in walk(app.root) if entry.is_file]
-            self._emit(PackingStarted(len(entries), sum(entry.info.st_size for entry in entries)))
+            self._emit(PackingStarted(*measure(app.root)))
             digests = pack(
                 app.root,
                 app.manifest,

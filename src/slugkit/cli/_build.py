@@ -18,12 +18,13 @@ buildpack_option = click.option(
     "-b",
     "--buildpack",
     "buildpacks",
+    metavar="NAME",
     multiple=True,
     help="Use this one; again for several, in order.",
 )
 
 
-@click.command()
+@click.command(short_help="Say which kind of app it is.")
 @source_argument
 @buildpack_option
 @sandbox_option
@@ -37,14 +38,14 @@ def detect(source: str, buildpacks: tuple[str, ...], *, sandbox: str, as_json: b
         click.echo(detection.name)
 
 
-@click.command()
+@click.command(short_help="Build an app into a slug.")
 @with_options(
     source_argument,
-    click.option("-o", "--output", help="The slug's file; <name>.slug.tgz here by default."),
+    click.option("-o", "--output", metavar="FILE", help="The slug's file; <name>.slug.tgz here by default."),
     buildpack_option,
     *env_options,
-    click.option("--ref", help="Build this commit, tag or branch of the git repository SOURCE."),
-    click.option("--cache-dir", type=click.Path(), help="The app's build cache."),
+    click.option("--ref", metavar="REF", help="Build this commit, tag or branch of the git repository SOURCE."),
+    click.option("--cache-dir", metavar="DIR", help="The app's build cache."),
     click.option(
         "--runtime",
         type=click.Choice(["vendored", "stack"]),
@@ -53,7 +54,9 @@ def detect(source: str, buildpacks: tuple[str, ...], *, sandbox: str, as_json: b
         help="Put the interpreter into the slug, or use the host's.",
     ),
     click.option("--keep-failed", is_flag=True, help="Keep the workspace of a failed build."),
-    click.option("--timeout", type=float, default=900.0, show_default=True, help="Seconds."),
+    click.option(
+        "--timeout", type=float, default=900.0, show_default=True, metavar="SECONDS", help="Give up after this long."
+    ),
     sandbox_option,
     json_option,
 )

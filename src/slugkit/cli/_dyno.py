@@ -5,7 +5,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO
 
@@ -21,9 +21,9 @@ from ..errors import DynoCrashedError
 from ..events import DynoStateChanged, to_dict
 from ..logline import LogLine
 from ._build import config_vars
-from ._output import emit_json, env_options, json_option, sandbox_option, with_options
+from ._output import emit_json, env_options, json_option, printable, sandbox_option, with_options
 
-_store_option = click.option("--store", type=click.Path(), help="Where unpacked slugs are kept.")
+_store_option = click.option("--store", metavar="DIR", help="Where unpacked slugs are kept.")
 _COLOURS = (
     "cyan",
     "yellow",
@@ -37,14 +37,14 @@ _COLOURS = (
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-@click.command(name="exec", context_settings={"ignore_unknown_options": True})
+@click.command(name="exec", short_help="Run a command in a one-off dyno.")
 @with_options(
     click.argument("slug", metavar="SLUG"),
     *env_options,
     sandbox_option,
     _store_option,
     json_option,
-    click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED),
+    click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND..."),
 )
 def exec_(
     slug: str,
@@ -56,7 +56,10 @@ def exec_(
     *,
     as_json: bool,
 ) -> int:
-    """Run COMMAND, or a process type, in a one-off dyno of SLUG, and exit with its status."""
+    """Run COMMAND, or a process type, in a one-off dyno of SLUG, and exit with its status.
+
+    One word is a shell line; several stay the words they are.
+    """
     line, variables = shell_line(command), config_vars(env, env_file)
     with DynoRunner(sandbox=sandbox, store=store) as runner:
         if not as_json:
@@ -66,14 +69,28 @@ def exec_(
         return done.status
 
 
-@click.command()
+@click.command(short_help="Run dynos in the foreground.")
 @with_options(
     click.argument("slug", metavar="SLUG"),
     click.argument("formation", nargs=-1, metavar="[TYPE=N]..."),
     *env_options,
     click.option("--port", type=click.IntRange(1, 65535), help="The first web dyno's; free ones otherwise."),
-    click.option("--boot-timeout", type=float, default=60.0, show_default=True, help="Seconds."),
-    click.option("--grace", type=float, default=30.0, show_default=True, help="Seconds to stop in."),
+    click.option(
+        "--boot-timeout",
+        type=float,
+        default=60.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long a web dyno may take to listen.",
+    ),
+    click.option(
+        "--grace",
+        type=float,
+        default=30.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long between SIGTERM and SIGKILL.",
+    ),
     sandbox_option,
     _store_option,
     click.option("--json", "as_json", is_flag=True, help="Print JSON lines on stdout."),
@@ -94,7 +111,7 @@ def start(  # noqa: PLR0913 - one argument an option
     """Run dynos of SLUG, web=1 if none is named, in the foreground until interrupted; logs on stdout."""
     opened, quantities = Slug.open(slug), _quantities(formation)
     ended = threading.Event()
-    printer = _json_printer if as_json else _TextPrinter()
+    printer = _until_closed(_json_printer if as_json else _TextPrinter(), ended)
 
     def on_event(event: DynoStateChanged) -> None:
         if as_json:
@@ -149,7 +166,21 @@ def _quantities(formation: tuple[str, ...]) -> dict[str, int]:
         if match is None:
             raise click.UsageError(f"expected TYPE=N, got {argument!r}")
         quantities[match[1]] = int(match[2])
+    if not any(quantities.values()):
+        raise click.UsageError("nothing to run: every quantity is 0")
     return quantities
+
+
+def _until_closed(printer: Callable[[LogLine], None], ended: threading.Event) -> Callable[[LogLine], None]:
+    """Return *printer*, ending the formation when its reader has left: ``slugkit start x | head``."""
+
+    def print_line(line: LogLine) -> None:
+        try:
+            printer(line)
+        except BrokenPipeError:
+            ended.set()
+
+    return print_line
 
 
 @contextmanager
@@ -157,6 +188,8 @@ def _stopped_by_signals(ended: threading.Event) -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP end the formation gracefully; a second SIGINT ends it at once."""
 
     def stop(signum: int, _: object) -> None:
+        if sys.stderr.isatty():
+            click.echo(err=True)  # the terminal has just shown ^C
         if ended.is_set() and signum == signal.SIGINT:
             raise KeyboardInterrupt
         ended.set()
@@ -179,7 +212,7 @@ class _TextPrinter:
     def __call__(self, line: LogLine) -> None:
         text = str(line)
         if not self._console.is_terminal:
-            print(text, flush=True)  # noqa: T201 - this is what prints
+            click.echo(printable(text, sys.stdout))
             return
         colour = self._colours.setdefault(line.process, _COLOURS[len(self._colours) % len(_COLOURS)])
         shown = Text(text)

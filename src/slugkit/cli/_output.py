@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TextIO, TypeVar
 
 import click
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -33,7 +34,13 @@ JSON = "--json"
 F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option(JSON, "as_json", is_flag=True, help="Print one JSON document on stdout.")
-sandbox_option = click.option("--sandbox", default="auto", show_default=True, help="auto, bubblewrap, or none.")
+sandbox_option = click.option(
+    "--sandbox",
+    type=click.Choice(["auto", "bubblewrap", "none"]),
+    default="auto",
+    show_default=True,
+    help="What confines the code that is run; none promises nothing.",
+)
 env_options = (
     click.option("-e", "--env", "env", multiple=True, metavar="K=V", help="Set a config var."),
     click.option(
@@ -55,9 +62,9 @@ def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-def emit_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Print *document* on standard output."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+def emit_json(document: Any, *, one_line: bool = False) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """Print *document* on standard output, in ASCII: a file's name need not be text."""
+    click.echo(json.dumps(document, indent=None if one_line else 2, default=str))
 
 
 class BuildDisplay:
@@ -65,47 +72,48 @@ class BuildDisplay:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        # FORCE_COLOR makes a terminal of a log file, where a spinner is no use.
+        self._live = self._console.is_terminal and sys.stderr.isatty()
         self._progress: Progress | None = None
+        self._started = time.monotonic()
         self._packing = 0.0
         self.timings: dict[str, float] = {}
-        self._started = time.monotonic()
-        if self._console.is_terminal:
-            self._progress = Progress(
-                SpinnerColumn(),
-                TextColumn("[dim]{task.description}"),
-                BarColumn(bar_width=30),
-                DownloadColumn(),
-                TimeElapsedColumn(),
-                console=self._console,
-                transient=True,
-            )
-            self._task = self._progress.add_task("Detecting", total=None)
 
     def __enter__(self) -> Self:
-        if self._progress:
-            self._progress.start()
+        self._show_live("Detecting", TimeElapsedColumn())
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._progress:
-            self._progress.stop()
+        self._stop_live()
 
     def show(self, event: BuildEvent) -> None:
-        """Show one *event*."""
+        """Show one *event*; of failures only what Heroku says of a compile: the error itself is shown at the end."""
         self._time(event)
-        for line in heroku_text(event):
-            self._print(line)
-        if self._progress is None:
-            return
         match event:
             case BuildpackDetected(_, name):
-                self._progress.update(self._task, description=f"Compiling the {name} app")
+                self._show_live(f"Compiling the {name} app", TimeElapsedColumn())
             case PackingStarted(_, size):
-                self._progress.update(self._task, description="Compressing", total=size, completed=0)
-            case PackingProgressed(_, size):
-                self._progress.update(self._task, completed=size)
+                self._show_live("Compressing", BarColumn(bar_width=30), DownloadColumn(), total=size)
+            case PackingProgressed(_, size) if self._progress:
+                self._progress.update(self._progress.task_ids[0], completed=size)
             case SlugPacked() | BuildFailed():
-                self._progress.stop()
+                self._stop_live()
+        if not isinstance(event, BuildFailed) or event.app:
+            for line in heroku_text(event):
+                self._print(harmless(line, keep_colour=True))
+
+    def _show_live(self, text: str, *columns: ProgressColumn, total: int | None = None) -> None:
+        self._stop_live()
+        if self._live:
+            shown = (SpinnerColumn(), TextColumn("[dim]{task.description}"), *columns)
+            self._progress = Progress(*shown, console=self._console, transient=True)
+            self._progress.add_task(text, total=total)
+            self._progress.start()
+
+    def _stop_live(self) -> None:
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
 
     def _time(self, event: BuildEvent) -> None:
         now = time.monotonic()
@@ -117,13 +125,18 @@ class BuildDisplay:
             self.timings["total"] = round(now - self._started, 3)
 
     def _print(self, line: str) -> None:
-        line = harmless(line, keep_colour=True)
-        if self._progress is None:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201 - this is what prints
+        if not self._live:
+            click.echo(printable(line, sys.stderr), err=True)
             return
         text = Text.from_ansi(line)
         if line.startswith("----->"):
             text.stylize("bold magenta", 0, 6)
         elif line.startswith(" !"):
             text.stylize("yellow")
-        self._progress.console.print(text)
+        self._console.print(text)
+
+
+def printable(text: str, stream: TextIO) -> str:
+    """Return *text* with what *stream* cannot encode spelled out: no line is lost to an encoding."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

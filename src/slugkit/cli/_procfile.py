@@ -10,7 +10,7 @@ from ..procfile import parse_procfile
 from ._output import emit_json, json_option
 
 
-@click.command()
+@click.command(short_help="Check a Procfile.")
 @click.argument("file", default="Procfile", type=click.Path(path_type=Path))
 @click.option("--strict", is_flag=True, help="Fail at the first line that is not what it seems.")
 @json_option

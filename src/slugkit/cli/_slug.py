@@ -15,7 +15,7 @@ slug_argument = click.argument("slug", metavar="SLUG")
 _KINDS = {"file": stat.S_IFREG, "hardlink": stat.S_IFREG, "dir": stat.S_IFDIR, "link": stat.S_IFLNK}
 
 
-@click.command()
+@click.command(short_help="Show what a slug says of itself.")
 @slug_argument
 @json_option
 def inspect(slug: str, *, as_json: bool) -> None:
@@ -25,13 +25,12 @@ def inspect(slug: str, *, as_json: bool) -> None:
         emit_json({**described(opened), "manifest": opened.manifest.to_dict()})
         return
     for label, value in _facts(opened):
-        click.echo(f"{label:<14} {harmless(value)}")
+        click.echo(f"{harmless(label):<14} {harmless(value)}")
 
 
 def _facts(slug: Slug) -> list[tuple[str, str]]:
     manifest = slug.manifest
     platform = manifest.platform
-    interpreter = (platform and platform.interpreter) or "in the slug, if it needs one"
     return [
         ("slug", str(slug.path)),
         ("size", f"{human_size(slug.size)} ({slug.size} bytes)"),
@@ -42,13 +41,13 @@ def _facts(slug: Slug) -> list[tuple[str, str]]:
         *(("buildpack", f"{p.name} {p.version} ({p.detected})") for p in manifest.buildpacks),
         ("stack", manifest.stack or "unknown"),
         ("platform", f"{platform.architecture} {platform.libc}" if platform else "unknown"),
-        ("interpreter", interpreter if platform else "unknown"),
+        *([("interpreter", platform.interpreter)] if platform and platform.interpreter else []),
         ("commit", manifest.source_commit or "unknown"),
         ("builder", manifest.builder or "unknown"),
     ]
 
 
-@click.command()
+@click.command(short_help="List the files of a slug.")
 @slug_argument
 @json_option
 def files(slug: str, *, as_json: bool) -> None:
@@ -62,14 +61,14 @@ def files(slug: str, *, as_json: bool) -> None:
 
 
 def _listed(file: SlugFile) -> str:
-    mode = stat.filemode(_KINDS[file.kind] | file.mode)
+    mode = stat.filemode(_KINDS[file.kind] | (0o777 if file.kind == "link" else file.mode))
     target = f" -> {harmless(file.target)}" if file.target else ""
     return f"{mode} {file.size:>10} {harmless(file.path)}{target}".encode("utf-8", "replace").decode()
 
 
-@click.command()
+@click.command(short_help="Check every byte of a slug.")
 @slug_argument
-@click.option("--digest", help="Fail unless the file is the one this names (sha256:...).")
+@click.option("--digest", metavar="DIGEST", help="Fail unless the file is the one this names (sha256:...).")
 @json_option
 def verify(slug: str, digest: str | None, *, as_json: bool) -> None:
     """Read all of SLUG and check every byte of it."""
@@ -81,7 +80,7 @@ def verify(slug: str, digest: str | None, *, as_json: bool) -> None:
         click.echo(f"{slug}: ok, {opened.digest}")
 
 
-@click.command()
+@click.command(short_help="Unpack the app of a slug.")
 @slug_argument
 @click.argument("directory")
 @json_option
