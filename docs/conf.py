@@ -15,5 +15,7 @@ html_theme = "furo"
 html_title = "slugkit"
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+python_display_short_literal_types = True
 nitpicky = False
 suppress_warnings = ["myst.header"]

@@ -1,5 +1,7 @@
 import pickle
+import re
 import traceback
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -185,3 +187,14 @@ def test_the_root_is_usable_alone() -> None:
     error = SlugkitError("plain")
 
     assert (error.code, error.hint, str(error)) == ("slugkit", None, "plain")
+
+
+@each_error
+def test_every_code_is_documented(error: SlugkitError) -> None:
+    """The reference lists each error by its code, class and fields."""
+    page = (Path(__file__).parent.parent / "docs/reference/errors.md").read_text()
+    names = ", ".join(f"`{name}`" for name in fields(error))
+
+    assert re.search(
+        rf"^\| `{re.escape(error.code)}` \| `{type(error).__name__}`[^|]*\| {names} \|", page, re.MULTILINE
+    )

@@ -82,7 +82,7 @@ class _Reported(threading.local):
 class SlugBuilder:
     """Turn source trees into slugs. Thread-safe; keeps no state but the per-app cache.
 
-    Attributes:
+    Args:
         buildpacks: None to detect one, or names and `Buildpack` objects, run in order.
         config_vars: What buildpacks may read; never their environment, never in the slug.
         cache_dir: The app's build cache; None for one under the user's cache directory keyed by the source path.
