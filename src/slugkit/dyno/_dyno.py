@@ -130,11 +130,23 @@ class Dyno:
         """
         try:
             self._supervisor.call(self._start)
-        except BaseException:
-            self._spec.clean_up()
+        except BaseException:  # Ctrl-C while waiting for it to be started is one of them
+            self._supervisor.call(self._abort)
+            self.wait()
             raise
 
     # What follows runs on the supervisor's thread only.
+
+    def _abort(self) -> None:
+        """End what `_start`, whose turn came before this one's, has started; if it has failed, there is nothing."""
+        self._stopping = True
+        if self._process is not None:
+            _exec.kill(self._process, signal.SIGKILL)
+            return
+        self._spec.clean_up()
+        with self._changed:
+            self._status = 127
+            self._changed.notify_all()
 
     def _start(self) -> None:
         inherit = None if self._spec.attached else _exec.DEVNULL

@@ -156,12 +156,11 @@ class DynoRunner:
                 if self._closed:
                     raise RunnerClosedError
                 self._dynos.append(dyno)
-            dyno.start()
         except BaseException:
             with self._lock:
                 self._names.discard(name)
-                self._dynos = [dyno for dyno in self._dynos if dyno.name != name]
             raise
+        dyno.start()
         return dyno
 
     def _spec(
