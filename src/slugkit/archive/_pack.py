@@ -3,7 +3,8 @@
 import hashlib
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -54,20 +55,8 @@ def pack(
     if not 0 <= mtime < LATEST:
         raise InvalidConfigVarError("SOURCE_DATE_EPOCH", "not a number of seconds between 1970 and 2242")
     entries = _entries(root)
-    partial = _partial(output)
-    try:
-        with partial.open("wb") as out:
-            digests = _write(root, entries, manifest, out, max_size, mtime, on_progress)
-            out.flush()
-            os.fsync(out.fileno())
-        partial.replace(output)
-    except OSError as error:
-        if isinstance(error, SlugkitError):
-            raise
-        raise OutputError(str(output), error.strerror or str(error)) from error
-    finally:
-        partial.unlink(missing_ok=True)
-    return digests
+    with _appearing(output) as out:
+        return _write(root, entries, manifest, out, max_size, mtime, on_progress)
 
 
 def measure(root: Path) -> tuple[int, int]:
@@ -93,14 +82,37 @@ def _unreadable(root: Path, error: OSError) -> UnsafeMemberError:
     return UnsafeMemberError(name, f"it cannot be read: {error.strerror}")
 
 
-def _partial(output: Path) -> Path:
-    """Make an empty file beside *output* that nobody else uses, with the modes the umask gives."""
+@contextmanager
+def _appearing(output: Path) -> Iterator[IO[bytes]]:
+    """Yield a file that becomes *output* when the block ends well, by rename, and is gone when it does not.
+
+    Until then it has no name where the file system allows that (O_TMPFILE): not even SIGKILL leaves anything behind.
+    """
     partial = output.with_name(f".{output.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
-        os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        with _unnamed(partial) as out:
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+            if not partial.exists():
+                # Without a src_dir_fd, which an absolute path ignores, Python calls link(), which follows nothing.
+                fd = out.fileno()
+                os.link(f"/proc/self/fd/{fd}", partial, src_dir_fd=fd, follow_symlinks=True)
+        partial.replace(output)
     except OSError as error:
+        if isinstance(error, SlugkitError):
+            raise
         raise OutputError(str(output), error.strerror or str(error)) from error
-    return partial
+    finally:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            partial.unlink()
+
+
+def _unnamed(partial: Path) -> IO[bytes]:
+    try:
+        return os.fdopen(os.open(partial.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
+    except (AttributeError, OSError):  # not Linux, or a file system without
+        return partial.open("xb")
 
 
 def _write(
