@@ -19,6 +19,7 @@ from slugkit.errors import (
     CompileFailedError,
     IncompatibleBuildpackError,
     InvalidConfigVarError,
+    InvalidSettingError,
     NoBuildpackError,
     OutputError,
     ProcfileUnreadableError,
@@ -639,7 +640,7 @@ def test_source_date_epoch(app: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     dated = builder.build(app, tmp_path / "b.tgz").diff_id
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
-    with pytest.raises(InvalidConfigVarError, match="SOURCE_DATE_EPOCH"):
+    with pytest.raises(InvalidSettingError, match="SOURCE_DATE_EPOCH"):
         builder.build(app, tmp_path / "c.tgz")
 
     assert plain != dated

@@ -21,6 +21,7 @@ from slugkit.errors import (
     CorruptSlugError,
     DynoCrashedError,
     InvalidConfigVarError,
+    InvalidSettingError,
     MissingInterpreterError,
     OutputError,
     PortInUseError,
@@ -573,7 +574,7 @@ def test_port_taken(runner: DynoRunner, slug: Slug) -> None:
 @pytest.mark.parametrize("port", [0, -1, 65536])
 def test_what_is_no_port(runner: DynoRunner, slug: Slug, port: int) -> None:
     """A number that is no port is refused by name."""
-    with pytest.raises(InvalidConfigVarError, match="not a port"):
+    with pytest.raises(InvalidSettingError, match="not a port"):
         runner.start(slug, "web", port=port)
 
 

@@ -515,12 +515,12 @@ def test_a_command_gets_its_own_environment_and_nothing_else(monkeypatch: pytest
 
 
 def test_a_deadline_kills_the_family() -> None:
-    """When the time is up it is a TimeoutError, and what the command started is dead."""
+    """When the time is up it is a DeadlineError, and what the command started is dead."""
     mark = f"{os.getpid()}.{time.monotonic_ns()}"
     script = f"(exec -a mark-{mark} sleep 600) & echo started; exec -a mark-{mark} sleep 600"
     seen: list[str] = []
 
-    with pytest.raises(TimeoutError):
+    with pytest.raises(_exec.DeadlineError):
         _exec.run(command(script), on_line=seen.append, deadline=time.monotonic() + 1.5)
     assert seen == ["started"]
     left = subprocess.run(["pgrep", "-f", f"^mark-{mark}"], capture_output=True, check=False)
@@ -538,12 +538,12 @@ def test_a_stray_that_holds_the_pipe_holds_nothing_up() -> None:
 
 
 @pytest.mark.parametrize("program", ["/nonexistent/program", "/etc/passwd", "/"])
-def test_what_cannot_be_executed_is_an_oserror(program: str) -> None:
-    """A program that is missing or none is an OSError, and leaves no descriptor open."""
+def test_what_cannot_be_executed_is_a_start_error(program: str) -> None:
+    """A program that is missing or none is a StartError, and leaves no descriptor open."""
     before = open_descriptors()
     asking = Command((program, "--args", HiddenArgs(("a",)), INFO_FD, LIFELINE_FD), info=True, lifeline=True)
 
-    with pytest.raises(OSError, match=program):
+    with pytest.raises(_exec.StartError, match=program):
         _exec.run(asking)
     assert open_descriptors() == before
 

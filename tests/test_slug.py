@@ -20,7 +20,9 @@ from slugkit.slug import (
 )
 
 TEXT = st.text(max_size=8)
-STRINGS = st.dictionaries(TEXT, TEXT, max_size=4)
+LINES = TEXT.filter(lambda text: "\0" not in text)
+TYPES = st.dictionaries(st.from_regex(r"[a-zA-Z0-9_-]{1,8}", fullmatch=True), LINES, max_size=4)
+VARS = st.dictionaries(st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,8}", fullmatch=True), LINES, max_size=4)
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
     lambda below: st.lists(below, max_size=3) | st.dictionaries(TEXT, below, max_size=3),
@@ -30,11 +32,11 @@ OWN_KEYS = {*Manifest().to_dict()}
 EXTRA = st.dictionaries((TEXT | st.just("extra")).filter(lambda key: key not in OWN_KEYS), JSON, max_size=3)
 MANIFESTS = st.builds(
     Manifest,
-    process_types=STRINGS,
+    process_types=TYPES,
     buildpacks=st.lists(st.builds(BuildpackRecord, TEXT, TEXT, TEXT, TEXT), max_size=3).map(lambda found: (*found,)),
     stack=TEXT,
     platform=st.none() | st.builds(Platform, TEXT, TEXT, st.none() | TEXT),
-    config_vars=STRINGS,
+    config_vars=VARS,
     source_commit=st.none() | TEXT,
     builder=TEXT,
     extra=EXTRA,

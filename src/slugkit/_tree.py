@@ -133,6 +133,20 @@ def give_to(root: Path, uid: int, gid: int) -> None:
         os.chown(root / entry.path, uid, gid, follow_symlinks=False)
 
 
+def make_readable(root: Path) -> None:
+    """Let the owner of *root* read all of it, and enter and change its directories, whatever modes were left."""
+    root.chmod(0o755)
+    todo = [root]
+    while todo:
+        for entry in list(os.scandir(todo.pop())):
+            mode = entry.stat(follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode):
+                os.chmod(entry.path, mode & 0o777 | 0o700)
+                todo.append(Path(entry.path))
+            elif stat.S_ISREG(mode) and not mode & 0o400:
+                os.chmod(entry.path, mode & 0o777 | 0o400)
+
+
 def remove_tree(root: Path) -> None:
     """Remove *root* and everything below it, however deep and whatever its modes; nothing there is fine.
 

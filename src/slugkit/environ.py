@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from .errors import InvalidConfigVarError
+from .errors import InvalidConfigVarError, InvalidSettingError
 
 #: Host variables that builds may see: how to reach the package registries (TLS trust and proxies), nothing else.
 HOST_ENV: tuple[str, ...] = (
@@ -119,6 +119,15 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, str]:
 
 
 def user_cache(environ: Mapping[str, str]) -> Path:
-    """Return slugkit's directory below the user's cache directory (XDG base directories)."""
+    """Return slugkit's directory below the user's cache directory (XDG base directories).
+
+    Raises:
+        InvalidSettingError: The user has no home directory.
+    """
     base = environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "slugkit"
+    if base.startswith("/"):
+        return Path(base, "slugkit")
+    try:
+        return Path.home() / ".cache/slugkit"
+    except RuntimeError:
+        raise InvalidSettingError("cache directory", "there is no home directory, set XDG_CACHE_HOME") from None

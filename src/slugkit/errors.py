@@ -376,6 +376,52 @@ class UnknownProcessTypeError(SlugkitError, LookupError):
 
 
 @frozen
+class InvalidCommandError(SlugkitError, ValueError):
+    """A command cannot be handed to a dyno."""
+
+    code: ClassVar[str] = "process.invalid"
+
+    reason: str
+
+    def __str__(self) -> str:
+        """Say why; the command itself may be long, or hold anything."""
+        return f"the command cannot be run: {self.reason}"
+
+    @property
+    def hint(self) -> str | None:
+        """What a command has to be."""
+        return "a command is one shell line without NUL, below 128 KiB; put longer ones into a script"
+
+
+@frozen
+class DynoStartError(SlugkitError, OSError):
+    """The system could not start a dyno's sandbox; nothing of it is left."""
+
+    code: ClassVar[str] = "dyno.start-failed"
+
+    dyno: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the dyno and the system's reason."""
+        return f"{self.dyno} could not be started: {self.reason}"
+
+
+@frozen
+class InvalidSettingError(SlugkitError, ValueError):
+    """A setting other than a config var cannot be used: a port, a time, a home directory."""
+
+    code: ClassVar[str] = "setting.invalid"
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the setting and what is wrong with it."""
+        return f"{self.name}: {self.reason}"
+
+
+@frozen
 class MissingInterpreterError(SlugkitError, RuntimeError):
     """A slug built with ``runtime="stack"`` needs an interpreter this machine does not have."""
 

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import asdict, field, fields_dict, frozen
 
+from .environ import check_config_vars
 from .errors import CorruptSlugError
 
 SCHEMA = 1
@@ -88,8 +90,8 @@ def _manifest(plain: dict[str, Any]) -> Manifest:
     extra = {name: value for name, value in plain.items() if name not in known}
     for name, kind in (("stack", str), ("builder", str), ("source_commit", str | None)):
         _one(known.get(name, ""), kind)
-    known["process_types"] = _strings(known.get("process_types", {}))
-    known["config_vars"] = _strings(known.get("config_vars", {}))
+    known["process_types"] = check_process_types(_strings(known.get("process_types", {})))
+    known["config_vars"] = check_config_vars(_strings(known.get("config_vars", {})))
     records = _one(known.get("buildpacks", []), list)
     known["buildpacks"] = tuple(BuildpackRecord(**_fields(BuildpackRecord, record)) for record in records)
     if known.get("platform") is not None:
@@ -97,6 +99,18 @@ def _manifest(plain: dict[str, Any]) -> Manifest:
         interpreter = _one(needs.pop("interpreter", None), str | None)
         known["platform"] = Platform(**_fields(Platform, needs), interpreter=interpreter)
     return Manifest(**known, extra=extra)
+
+
+def check_process_types(process_types: Mapping[str, str]) -> dict[str, str]:
+    """Return *process_types* as a dict of its own: names become $DYNO, commands become arguments.
+
+    Raises:
+        ValueError: A name that no Procfile could declare, or a NUL in a command.
+    """
+    for name, command in process_types.items():
+        if not re.fullmatch(r"[a-zA-Z0-9_-]+", name) or "\0" in command:
+            raise ValueError(f"the process type {name!r} cannot be run")
+    return dict(process_types)
 
 
 def _one(value: Any, kind: Any) -> Any:  # noqa: ANN401 - whatever JSON holds

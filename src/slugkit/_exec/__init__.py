@@ -4,14 +4,16 @@ No ``preexec_fn``: the host program may have threads. Descriptors above 2 are cl
 which the sandbox or the boot script consumes before the app's first instruction.
 """
 
-from ._family import Process, kill, members, open_init, signal_quietly
-from ._process import DEVNULL, PIPE, STDOUT, close, end, exit_status, run, spawn
+from ._family import Process, kill, members, open_init, signal_quietly, wait_gone
+from ._process import DEVNULL, PIPE, STDOUT, DeadlineError, StartError, close, end, exit_status, run, spawn
 
 __all__ = [
     "DEVNULL",
     "PIPE",
     "STDOUT",
+    "DeadlineError",
     "Process",
+    "StartError",
     "close",
     "end",
     "exit_status",
@@ -21,4 +23,5 @@ __all__ = [
     "run",
     "signal_quietly",
     "spawn",
+    "wait_gone",
 ]

@@ -17,24 +17,27 @@ def descriptors(
     ours: list[int] = []
     numbers: dict[str, str] = {}
     report = lifeline = None
-    if command.info:
-        report, give = os.pipe()
-        theirs, ours, numbers[INFO_FD] = [*theirs, give], [*ours, report], str(give)
-    if command.lifeline:
-        take, lifeline = os.pipe()
-        theirs, ours, numbers[LIFELINE_FD] = [*theirs, take], [*ours, lifeline], str(take)
 
     def plain(argument: str | DataFile | HiddenArgs) -> str:
         if isinstance(argument, str):
             return numbers.get(argument, argument)
         if isinstance(argument, HiddenArgs):
-            data = b"".join(os.fsencode(plain(one)) + b"\0" for one in argument.args)
+            words = [os.fsencode(plain(one)) for one in argument.args]
+            if any(b"\0" in word for word in words):  # it would end the argument and start one of its own choosing
+                raise ValueError("an argument holds a NUL")
+            data = b"".join(word + b"\0" for word in words)
         else:
             data = argument.data
         theirs.append(_sealed(data))
         return str(theirs[-1])
 
     try:
+        if command.info:
+            report, give = os.pipe()
+            theirs, ours, numbers[INFO_FD] = [*theirs, give], [*ours, report], str(give)
+        if command.lifeline:
+            take, lifeline = os.pipe()
+            theirs, ours, numbers[LIFELINE_FD] = [*theirs, take], [*ours, lifeline], str(take)
         yield [plain(argument) for argument in command.argv], theirs, report, lifeline
     except BaseException:
         for fd in ours:

@@ -1,6 +1,7 @@
 """Everything that descends from a started command: who they are, and how they are ended."""
 
 import os
+import select
 import subprocess
 from collections.abc import Callable
 
@@ -70,6 +71,14 @@ def open_init(process: Process) -> int | None:
         return os.pidfd_open(process.init)
     except ProcessLookupError:
         return None
+
+
+def wait_gone(init: int, seconds: float) -> None:
+    """Wait until the descriptor of `open_init` tells that everything is gone, for so many seconds at most; close it."""
+    poll = select.poll()  # not select(), which takes no descriptor above 1023
+    poll.register(init, select.POLLIN)
+    poll.poll(seconds * 1000)
+    os.close(init)
 
 
 def _parent(pid: int) -> int | None:

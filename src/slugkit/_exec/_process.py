@@ -1,7 +1,6 @@
 """Start a command, run one to its end, and tell its exit status."""
 
 import os
-import select
 import selectors
 import signal
 import subprocess
@@ -12,12 +11,20 @@ from typing import IO
 from ..command import Command, Completed
 from ..logline import LineSplitter
 from ._descriptors import descriptors, init_pid
-from ._family import Process, kill, open_init
+from ._family import Process, kill, open_init, wait_gone
 
 DEVNULL, PIPE, STDOUT = subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT
 
 _DRAIN = 1.0  # seconds to wait for the rest of the output when a stray process holds the pipe
 _CHUNK = 65536
+
+
+class StartError(Exception):
+    """A program could not be started; no OSError, which a caller's own callback might raise."""
+
+
+class DeadlineError(Exception):
+    """A command was ended because its time was up; no TimeoutError, for the same reason."""
 
 
 def spawn(
@@ -42,7 +49,7 @@ def spawn(
             stderr=stderr,
             pass_fds=fds,
             umask=0o022,  # the caller's own must not reach what is built
-            start_new_session=stdin == subprocess.DEVNULL,
+            start_new_session=stdin == subprocess.DEVNULL or command.info,  # Ctrl-C is for us to hand on
         )
     return Process(popen, init_pid(report), lifeline)
 
@@ -56,10 +63,13 @@ def run(
     """Run *command* to its end, its output merged and shown live to *on_line*.
 
     Raises:
-        TimeoutError: The monotonic clock reached *deadline*; the whole sandbox is dead by then.
-        OSError: The program is not there or may not be executed.
+        DeadlineError: The monotonic clock reached *deadline*; the whole sandbox is dead by then.
+        StartError: The program is not there or may not be executed.
     """
-    process = spawn(command, stderr=subprocess.STDOUT)
+    try:
+        process = spawn(command, stderr=subprocess.STDOUT)
+    except OSError as error:
+        raise StartError(str(error)) from error
     lines: list[str] = []
 
     def take(line: str) -> None:
@@ -80,9 +90,8 @@ def end(process: Process) -> None:
         init = open_init(process)
         kill(process, signal.SIGKILL)
         process.popen.wait()
-        if init is not None:  # readable when its last process is gone, which is a little later than bwrap itself
-            select.select([init], [], [], _DRAIN)
-            os.close(init)
+        if init is not None:  # its last process is gone a little later than bwrap itself
+            wait_gone(init, _DRAIN)
     close(process)
 
 
@@ -111,7 +120,7 @@ def _pump(popen: "subprocess.Popen[bytes]", take: Callable[[str], None], deadlin
             take(line)
         now = time.monotonic()
         if deadline is not None and now >= deadline:
-            raise TimeoutError
+            raise DeadlineError
         if ended is None and popen.poll() is not None:
             ended = now
         if ended is not None and (not data and now - ended > _DRAIN):
@@ -121,7 +130,7 @@ def _pump(popen: "subprocess.Popen[bytes]", take: Callable[[str], None], deadlin
     try:
         popen.wait(None if deadline is None else max(deadline - time.monotonic(), 0.01))
     except subprocess.TimeoutExpired:
-        raise TimeoutError from None
+        raise DeadlineError from None
 
 
 def _chunks(pipe: IO[bytes]) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from typing import IO
 from attrs import evolve, frozen
 
 from .._tree import Entry, open_beneath, walk
-from ..errors import InvalidConfigVarError, OutputError, SlugkitError, SlugTooLargeError, UnsafeMemberError
+from ..errors import InvalidSettingError, OutputError, SlugkitError, SlugTooLargeError, UnsafeMemberError
 from ..slug import MANIFEST_PATH, Manifest, encode_manifest, sha256_digest
 from ._gzip import MemberWriter
 from ._rules import MemberTable
@@ -49,11 +49,11 @@ def pack(
     Raises:
         SlugTooLargeError: It grew beyond *max_size* bytes.
         UnsafeMemberError: Something in the tree cannot be in a slug, or cannot be read.
-        InvalidConfigVarError: *mtime* is before 1970 or after 2242, which no header can tell.
+        InvalidSettingError: *mtime* is before 1970 or after 2242, which no header can tell.
         OutputError: The disk said no.
     """
     if not 0 <= mtime < LATEST:
-        raise InvalidConfigVarError("SOURCE_DATE_EPOCH", "not a number of seconds between 1970 and 2242")
+        raise InvalidSettingError("SOURCE_DATE_EPOCH", "not a number of seconds between 1970 and 2242")
     entries = _entries(root)
     with _appearing(output) as out:
         return _write(root, entries, manifest, out, max_size, mtime, on_progress)

@@ -123,11 +123,10 @@ class SandboxRunner:
         try:
             confined = self.sandbox.confine(command, self.spec)
             done = _exec.run(confined, on_line=on_line, deadline=self.deadline)
-        except TimeoutError:
+        except _exec.DeadlineError:
             raise BuildTimeoutError(self.limit) from None
-        except OSError as error:
-            reason = (error.strerror or str(error),)
-            raise CommandFailedError(_brief(argv), 127, reason) from error
+        except _exec.StartError as error:
+            raise CommandFailedError(_brief(argv), 127, (str(error),)) from error
         if check and done.status != 0:
             last = tuple(done.output.splitlines()[-_LAST_LINES:])
             raise CommandFailedError(_brief(argv), done.status, last)

@@ -15,6 +15,7 @@ from ..buildpacks import (
     builtin,
     find,
 )
+from ..environ import check_config_vars
 from ..errors import (
     BuildpackError,
     CommandFailedError,
@@ -23,7 +24,7 @@ from ..errors import (
     NoBuildpackError,
 )
 from ..events import BuildEvent, BuildpackDetected, SeveralBuildpacksDetected
-from ..slug import BuildpackRecord
+from ..slug import BuildpackRecord, check_process_types
 
 Emit = Callable[[BuildEvent], None]
 
@@ -79,8 +80,15 @@ class Packs:
                 detection = _applies(pack, context)
             self.emit(BuildpackDetected(pack.name, detection.name))
             defaults = _compiled(pack, detection, context)
-            records.append(BuildpackRecord(pack.name, __version__, "builtin", detection.name))
+            records.append(_record(pack, detection))
         return tuple(records), defaults
+
+
+def _record(pack: Buildpack, detection: Detection) -> BuildpackRecord:
+    module = type(pack).__module__
+    if module.startswith("slugkit.buildpacks"):
+        return BuildpackRecord(pack.name, __version__, "builtin", detection.name)
+    return BuildpackRecord(pack.name, str(getattr(pack, "version", "unknown")), f"python:{module}", detection.name)
 
 
 def _applies(pack: Buildpack, context: BuildContext) -> Detection:
@@ -93,8 +101,13 @@ def _applies(pack: Buildpack, context: BuildContext) -> Detection:
 def _compiled(pack: Buildpack, detection: Detection, context: BuildContext) -> ReleaseDefaults:
     try:
         pack.compile(context)
-        return pack.release(context)
+        defaults = pack.release(context)
+        check_process_types(defaults.process_types)
+        check_config_vars(defaults.config_vars)
+    except ValueError as error:
+        raise CompileFailedError(detection.name, 1, (str(error),)) from error
     except CommandFailedError as error:
         raise CompileFailedError(detection.name, error.status, error.last_lines) from error
     except BuildpackError as error:
         raise CompileFailedError(detection.name, 1, (error.reason,), fix=error.fix) from error
+    return defaults

@@ -6,6 +6,7 @@ CACHE_DIR (contract.md 2.3), and because the cache is then written back by one r
 
 import fcntl
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from .._tree import copy_tree, give_to, remove_tree
+from .._tree import copy_tree, give_to, make_readable, remove_tree
 from ..errors import OutputError, SlugkitError
 
 
@@ -22,7 +23,6 @@ class Workspace:
     """The directories of one build, as the host sees them; ``tmp`` is what the sandbox shows as /tmp."""
 
     root: Path
-    kept: bool = field(default=False, init=False)
     build_dir: Path = field(init=False)
     cache_dir: Path = field(init=False)
 
@@ -53,7 +53,6 @@ class Workspace:
         """Move it aside, where nothing removes it, and return where it is."""
         kept = self.root.with_name(self.root.name.replace("work-", "failed-"))
         self.root.rename(kept)
-        self.kept = True
         return kept
 
 
@@ -76,10 +75,21 @@ def open_workspace(app_cache: Path, on_wait: Callable[[], None]) -> Iterator[Wor
         _remove_stale(app_cache)
         with _made(app_cache) as workspace:
             yield workspace
-            if not workspace.kept:
-                _write_back(workspace, app_cache / "cache")
+            _write_back(workspace, app_cache / "cache")
     finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)  # closing would not do while a fork of the host program holds it too
         os.close(lock)
+
+
+@contextmanager
+def scratch_workspace() -> Iterator[Workspace]:
+    """Yield a workspace with an empty cache, for a question that changes nothing: no lock, nothing kept."""
+    home = Path(tempfile.mkdtemp(prefix="slugkit-"))
+    try:
+        with _made(home) as workspace:
+            yield workspace
+    finally:
+        remove_tree(home)
 
 
 @contextmanager
@@ -122,6 +132,7 @@ def _remove_stale(app_cache: Path) -> None:
 def _write_back(workspace: Workspace, cache: Path) -> None:
     """Put the workspace's cache in the place of *cache*: new beside old, then two renames."""
     try:
+        make_readable(workspace.cache_dir)
         new = cache.with_name(f"new-{uuid.uuid4().hex[:8]}")
         workspace.cache_dir.rename(new)
         old = cache.with_name(f"old-{uuid.uuid4().hex[:8]}")

@@ -1,14 +1,16 @@
 """What a dyno sees, its environment, and how it boots. Pure, but for a look at the tree and the ports."""
 
+import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ..command import LIFELINE_FD, Command
 from ..environ import DYNO_PATH, compose_env
 from ..errors import (
-    InvalidConfigVarError,
+    InvalidCommandError,
+    InvalidSettingError,
     MissingInterpreterError,
     PortInUseError,
     UnsafeMemberError,
@@ -18,6 +20,7 @@ from ..slug import Manifest
 
 _WRITABLE_SIZE = 512 * 2**20  # bytes of tmp/, of log/ and of /tmp, each in memory and gone with the dyno
 _LARGEST_PORT = 65535
+_LONGEST_COMMAND = 128 * 1024  # MAX_ARG_STRLEN, in bytes
 
 # contract.md 4.3: .profile.d/*.sh in C-locale order, then .profile, then the command, in one shell environment.
 # They are sourced: `return` works, a failure has no effect. `set --` in one of them must not lose the command.
@@ -57,13 +60,27 @@ def _interpreter(manifest: Manifest) -> tuple[Mount, ...]:
         return ()
     if prefix not in {sys.prefix, sys.base_prefix}:
         raise MissingInterpreterError(prefix)
-    return (Bind(Path(prefix), prefix),)
+    real = os.path.realpath(prefix)  # where the links in an environment lead
+    return tuple(Bind(Path(path), path) for path in dict.fromkeys((real, prefix)))
 
 
 def dyno_env(home: str, name: str, port: int, manifest: Manifest, config_vars: Mapping[str, str]) -> dict[str, str]:
     """Return a dyno's environment: the base, then config vars, then what is the platform's own (contract.md 4.2)."""
     base = {"HOME": home, "PATH": DYNO_PATH}
     return compose_env(base, manifest.config_vars, config_vars, {"PORT": str(port), "DYNO": name})
+
+
+def check_command(line: str) -> str:
+    """Return *line* if a dyno can be given it.
+
+    Raises:
+        InvalidCommandError: It holds a NUL, or is 128 KiB or longer: exec would fail with E2BIG.
+    """
+    if "\0" in line:
+        raise InvalidCommandError("it holds a NUL")
+    if len(line.encode("utf-8", "surrogatepass")) >= _LONGEST_COMMAND:
+        raise InvalidCommandError("it is too long")
+    return line
 
 
 def boot_command(home: str, env: Mapping[str, str], line: str) -> Command:
@@ -77,36 +94,44 @@ def shown(line: str, port: int) -> str:
     return line.replace("${PORT}", str(port)).replace("$PORT", str(port))
 
 
-def free_port(wanted: int | None) -> int:
-    """Return *wanted* if nobody listens there, or a free port.
+def free_port(wanted: int | None, taken: Collection[int] = ()) -> int:
+    """Return *wanted* if nobody listens there, or a free port; never one of those *taken* by dynos yet to listen.
 
     Raises:
-        PortInUseError: Somebody does.
-        InvalidConfigVarError: It is no port, or not one this user may listen on.
+        PortInUseError: Somebody does, or it is taken.
+        InvalidSettingError: It is no port, or not one this user may listen on.
     """
     if wanted is not None and not 0 < wanted <= _LARGEST_PORT:
-        raise InvalidConfigVarError("PORT", f"{wanted} is not a port")
+        raise InvalidSettingError("port", f"{wanted} is not a port")
+    if wanted in taken:
+        raise PortInUseError(wanted or 0)
+    while (port := _bindable(wanted or 0)) in taken:
+        continue
+    return port
+
+
+def _bindable(wanted: int) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("", wanted or 0))
+            probe.bind(("", wanted))
         except PermissionError:
-            raise InvalidConfigVarError("PORT", f"{wanted} is not one this user may use") from None
+            raise InvalidSettingError("port", f"{wanted} is not one this user may use") from None
         except OSError:
-            raise PortInUseError(wanted or 0) from None
+            raise PortInUseError(wanted) from None
         port: int = probe.getsockname()[1]
         return port
 
 
-def listens(port: int, uid: int | None) -> bool:
-    """Return whether a process (of *uid*, if given) listens on TCP *port*; asked of the kernel, not by connecting."""
+def listens(port: int, uid: int) -> bool:
+    """Return whether a process of *uid* listens on TCP *port*; asked of the kernel, not by connecting."""
     return any(_listens(Path("/proc/net", table), port, uid) for table in ("tcp", "tcp6"))
 
 
 _LISTEN = "0A"
 
 
-def _listens(table: Path, port: int, uid: int | None) -> bool:
+def _listens(table: Path, port: int, uid: int) -> bool:
     try:
         lines = table.read_text().splitlines()[1:]
     except FileNotFoundError:
@@ -114,6 +139,6 @@ def _listens(table: Path, port: int, uid: int | None) -> bool:
     suffix = f":{port:04X}"
     for line in lines:
         _, local, _, state, _, _, _, owner, *_ = line.split()
-        if state == _LISTEN and local.endswith(suffix) and uid in {None, int(owner)}:
+        if state == _LISTEN and local.endswith(suffix) and int(owner) == uid:
             return True
     return False

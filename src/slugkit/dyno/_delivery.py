@@ -76,5 +76,5 @@ class Delivery:
                     self._on_log(item)
             elif self._on_event is not None:
                 self._on_event(item)
-        except Exception as error:  # noqa: BLE001 - it is the host program's, not ours to die of
+        except BaseException as error:  # noqa: BLE001 - SystemExit too: it is the host program's, not ours to die of
             _log.debug("callback failed", error=repr(error))

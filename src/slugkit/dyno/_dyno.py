@@ -1,19 +1,20 @@
 """`Dyno`: one running process type, its state, its log, and its end."""
 
 import os
-import select
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, Literal
 
 from attrs import define, field, frozen
 
-from .. import _exec
+from .. import _exec, _log
 from ..command import Command
-from ..errors import BootTimeoutError, DynoCrashedError
+from ..errors import BootTimeoutError, DynoCrashedError, DynoStartError, RunnerClosedError
 from ..events import DynoStateChanged
 from ..logline import LineSplitter, LogLine, Stream, system_line
 from ._confinement import listens
@@ -61,6 +62,7 @@ class Dyno:
     _output: list[str] = field(factory=list, init=False, repr=False)
     _changed: threading.Condition = field(factory=threading.Condition, init=False, repr=False)
     _process: _exec.Process | None = field(default=None, init=False, repr=False)
+    _watched: bool = field(default=False, init=False, repr=False)
     _open: set[int] = field(factory=set, init=False, repr=False)
 
     @property
@@ -97,7 +99,7 @@ class Dyno:
         """Wait until it is up.
 
         Raises:
-            DynoCrashedError: It ended before; holds its status and last lines.
+            DynoCrashedError: It has ended, before it was up or after; holds its status and last lines.
             BootTimeoutError: It did not listen on $PORT in time, and was killed (R10).
         """
         with self._changed:
@@ -105,6 +107,8 @@ class Dyno:
             failure = self._failure
         if failure is not None:
             raise failure
+        if self._status is not None:
+            raise DynoCrashedError(self.name, self._status, self._last_lines(), up=True)
 
     def wait(self) -> int:
         """Wait until it has ended, its last process gone, and return its exit status."""
@@ -120,35 +124,41 @@ class Dyno:
     def request_stop(self) -> None:
         """Begin what `stop` does, without waiting for the end."""
         if self._status is None:
-            self._supervisor.call(self._begin_stop)
+            with suppress(RunnerClosedError):  # closed in between: it has ended
+                self._supervisor.call(self._begin_stop)
 
     def start(self) -> None:
         """Start it; the runner's to call, once.
 
         Raises:
-            OSError: Its sandbox could not be started.
+            DynoStartError: Its sandbox could not be started.
         """
         try:
             self._supervisor.call(self._start)
-        except BaseException:  # Ctrl-C while waiting for it to be started is one of them
+        except BaseException as error:  # Ctrl-C while waiting for it to be started is one of them
             self._supervisor.call(self._abort)
             self.wait()
+            if isinstance(error, OSError):
+                raise DynoStartError(self.name, error.strerror or str(error)) from error
             raise
 
     # What follows runs on the supervisor's thread only.
 
     def _abort(self) -> None:
-        """End what `_start`, whose turn came before this one's, has started; if it has failed, there is nothing."""
+        """End what `_start`, whose turn came before this one's, has started, if it has."""
         self._stopping = True
-        if self._process is not None:
+        if self._watched and self._process is not None:
             _exec.kill(self._process, signal.SIGKILL)
-            return
-        self._spec.clean_up()
-        with self._changed:
-            self._status = 127
-            self._changed.notify_all()
+        elif self._status is None:
+            for fd in tuple(self._open):
+                self._forget(fd)
+            if self._process is not None:
+                _exec.end(self._process)
+            self._finish(127)
 
     def _start(self) -> None:
+        if self._stopping:  # the runner was closed in between
+            raise RunnerClosedError
         inherit = None if self._spec.attached else _exec.DEVNULL
         pipe = None if self._spec.attached else _exec.PIPE
         # A one-off's output is one stream, as it is on a terminal: in the order in which it was written.
@@ -215,7 +225,7 @@ class Dyno:
     def _look_whether_up(self) -> None:
         if self._state != "starting" or self._status is not None:
             return
-        if listens(self.port, self._spec.uid):
+        if listens(self.port, os.geteuid() if self._spec.uid is None else self._spec.uid):
             self._to("up")
         else:
             self._supervisor.after(_LOOK, self._look_whether_up)
@@ -232,9 +242,11 @@ class Dyno:
         _exec.kill(self._process, signal.SIGKILL)
 
     def _begin_stop(self) -> None:
-        if self._stopping or self._process is None or self._process.popen.poll() is not None:
+        if self._stopping or self._status is not None:
             return
         self._stopping = True
+        if self._process is None or self._process.popen.poll() is not None:
+            return
         self._say("Stopping all processes with SIGTERM")
         self._terminate()
         self._supervisor.after(self._spec.grace, self._grace_is_over)
@@ -267,36 +279,42 @@ class Dyno:
             self._supervisor.unwatch(pidfd)
             os.close(pidfd)
             status = _exec.exit_status(process.popen)
+            _exec.kill(process, signal.SIGKILL)
             if init is not None:  # it is gone when the last process of its namespace is
-                _exec.kill(process, signal.SIGKILL)
-                select.select([init], [], [], _DRAIN)
-                os.close(init)
-            else:
-                _exec.kill(process, signal.SIGKILL)
-            self._drain(status, _DRAIN / _LOOK)
+                _exec.wait_gone(init, _DRAIN)
+            self._drain(status, time.monotonic() + _DRAIN)
 
         self._supervisor.watch(pidfd, exited)
+        self._watched = True
 
-    def _drain(self, status: int, looks: float) -> None:
+    def _drain(self, status: int, deadline: float) -> None:
         """Wait for the end of the output, but never for a stray process that holds a pipe."""
-        if self._open and looks > 0:
-            self._supervisor.after(_LOOK / 4, lambda: self._drain(status, looks - 0.25))
+        if self._open and time.monotonic() < deadline:
+            self._supervisor.after(_LOOK / 4, lambda: self._drain(status, deadline))
             return
         for fd in tuple(self._open):
             self._forget(fd)
         self._end(status)
 
     def _end(self, status: int) -> None:
-        assert self._process is not None  # noqa: S101 - it has just exited
-        _exec.close(self._process)
-        self._spec.clean_up()
+        if self._process is not None:
+            _exec.close(self._process)
         self._say(f"Process exited with status {status}")
         if self._failure is None and self._state == "starting":
             self._failure = DynoCrashedError(self.name, status, self._last_lines())
         self._to("complete" if self._spec.one_off else "down" if self._stopping else "crashed")
-        with self._changed:
-            self._status = status
-            self._changed.notify_all()
+        self._finish(status)
+
+    def _finish(self, status: int) -> None:
+        """Wake whoever waits, whatever becomes of the rest."""
+        try:
+            self._spec.clean_up()
+        except OSError as error:
+            _log.debug("clean-up failed", dyno=self.name, error=repr(error))
+        finally:
+            with self._changed:
+                self._status = status
+                self._changed.notify_all()
 
     def _last_lines(self) -> tuple[str, ...]:
         return tuple(line.message for line in self._log if line.source == "app")[-_LAST_LINES:]

@@ -15,10 +15,10 @@ from .._tree import copy_tree, remove_tree
 from ..archive import Slug
 from ..command import Completed, resolve
 from ..environ import check_config_vars, user_cache
-from ..errors import RunnerClosedError, UnknownProcessTypeError
+from ..errors import OutputError, RunnerClosedError, UnknownProcessTypeError
 from ..sandbox import Sandbox, SandboxSpec, choose, dyno_uid
 from ..store import DirectoryStore, SlugStore
-from ._confinement import boot_command, dyno_env, dyno_spec, free_port, shown
+from ._confinement import boot_command, check_command, dyno_env, dyno_spec, free_port, shown
 from ._delivery import Delivery, OnEvent, OnLog
 from ._dyno import Dyno, DynoSpec
 from ._supervisor import Supervisor
@@ -55,7 +55,7 @@ class DynoRunner:
         self._callbacks = (on_log, on_event)
         self._lock = threading.Lock()
         self._dynos: list[Dyno] = []
-        self._names: set[str] = set()
+        self._names: dict[str, int] = {}  # of dynos alive or about to be, with their ports
         self._threads: tuple[Supervisor, Delivery] | None = None
         self._closed = False
 
@@ -83,15 +83,16 @@ class DynoRunner:
         Raises:
             UnknownProcessTypeError: The slug has none of that name.
             PortInUseError: *port* is taken.
-            InvalidConfigVarError: A config var that cannot be one.
+            InvalidConfigVarError, InvalidSettingError, InvalidCommandError: What cannot be a config var, port, command.
+            DynoStartError: The system could not start it.
             CorruptSlugError, UnsafeMemberError, OutputError: The slug cannot be unpacked.
         """
         if process_type not in slug.process_types:
             raise UnknownProcessTypeError(process_type, tuple(slug.process_types))
         line = slug.process_types[process_type]
         numbers = (f"{process_type}.{number}" for number in range(1, 10**9))
-        make = partial(self._spec, slug, line, config_vars or {}, port)
-        return self._launch(lambda: next(n for n in numbers if n not in self._names), make)
+        make = partial(self._spec, slug, line, config_vars or {})
+        return self._launch(lambda: next(n for n in numbers if n not in self._names), make, port)
 
     def run(self, slug: Slug, command: str, *, config_vars: Mapping[str, str] | None = None) -> Completed:
         """Run *command*, a shell line or a process type, in a one-off dyno to its end.
@@ -125,7 +126,7 @@ class DynoRunner:
 
     def _one_off(self, slug: Slug, command: str, config_vars: Mapping[str, str], *, attached: bool) -> Dyno:
         line = resolve(slug.process_types, command)
-        make = partial(self._spec, slug, line, config_vars, None, one_off=True, attached=attached)
+        make = partial(self._spec, slug, line, config_vars, one_off=True, attached=attached)
         dyno = self._launch(self._free_one_off_name, make)
         try:
             dyno.wait()
@@ -138,43 +139,55 @@ class DynoRunner:
         numbers = (random.randint(1000, 9999) for _ in iter(int, 1))  # noqa: S311 - a name
         return next(f"run.{number}" for number in numbers if f"run.{number}" not in self._names)
 
-    def _launch(self, choose_name: Callable[[], str], make: Callable[[str], DynoSpec]) -> Dyno:
-        """Reserve a name, make the dyno that goes by it, and start it."""
-        with self._lock:
-            if self._closed:
-                raise RunnerClosedError
-            if self._threads is None:
-                self._threads = (Supervisor(), Delivery(*self._callbacks))
-            threads = self._threads
-            self._names -= {dyno.name for dyno in self._dynos if dyno.status is not None}
-            self._dynos = [dyno for dyno in self._dynos if dyno.status is None]
-            name = choose_name()
-            self._names.add(name)
+    def _launch(
+        self, choose_name: Callable[[], str], make: Callable[[str, int], DynoSpec], port: int | None = None
+    ) -> Dyno:
+        """Reserve a name and a port, make the dyno that has them, and start it."""
+        name, reserved, threads = self._reserve(choose_name, port)
+        spec = None
         try:
-            dyno = Dyno(make(name), *threads)
+            spec = make(name, reserved)
+            dyno = Dyno(spec, *threads)
             with self._lock:
                 if self._closed:
                     raise RunnerClosedError
                 self._dynos.append(dyno)
         except BaseException:
             with self._lock:
-                self._names.discard(name)
+                self._names.pop(name, None)
+            if spec is not None:
+                spec.clean_up()
             raise
         dyno.start()
         return dyno
+
+    def _reserve(
+        self, choose_name: Callable[[], str], port: int | None
+    ) -> tuple[str, int, tuple[Supervisor, Delivery]]:
+        with self._lock:
+            if self._closed:
+                raise RunnerClosedError
+            if self._threads is None:
+                self._threads = (Supervisor(), Delivery(*self._callbacks))
+            for ended in [dyno for dyno in self._dynos if dyno.status is not None]:
+                self._dynos.remove(ended)
+                self._names.pop(ended.name, None)
+            name, reserved = choose_name(), free_port(port, self._names.values())
+            self._names[name] = reserved
+            return name, reserved, self._threads
 
     def _spec(
         self,
         slug: Slug,
         line: str,
         config_vars: Mapping[str, str],
-        port: int | None,
         name: str,
+        port: int,
         *,
         one_off: bool = False,
         attached: bool = False,
     ) -> DynoSpec:
-        config_vars, port = check_config_vars(config_vars), free_port(port)
+        line, config_vars = check_command(line), check_config_vars(config_vars)
         tree = self._store.tree(slug)
         uid = dyno_uid() if self._sandbox.name != "none" else None
         if self._sandbox.name == "none":
@@ -201,14 +214,18 @@ def _as_store(store: str | PathLike[str] | SlugStore | None) -> SlugStore:
     if store is None:
         return DirectoryStore(user_cache(os.environ) / "store")
     if isinstance(store, str | PathLike):
-        return DirectoryStore(Path(store).absolute())
+        return DirectoryStore(store)
     return store
 
 
 def _private_copy(tree: Path) -> tuple[str, SandboxSpec, Callable[[], None]]:
     """Return a copy of *tree* for an unconfined dyno: it can write anything, so it gets nothing shared."""
     home = Path(tempfile.mkdtemp(prefix="slugkit-dyno-"))
-    copy_tree(tree, home)
+    try:
+        copy_tree(tree, home)
+    except OSError as error:
+        remove_tree(home)
+        raise OutputError(str(home), error.strerror or str(error)) from error
     return str(home), SandboxSpec(()), partial(remove_tree, home)
 
 

@@ -15,7 +15,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from .. import _log
+from ..errors import RunnerClosedError
+
 T = TypeVar("T")
+
+_LONGEST_WAIT = 3600.0  # seconds; epoll takes no more than 2**31 ms, and no infinity
 
 
 class Supervisor:
@@ -29,6 +34,7 @@ class Supervisor:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._ended = False
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._loop, name="slugkit-supervisor", daemon=True)
         self._thread.start()
 
@@ -42,8 +48,11 @@ class Supervisor:
             except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
                 future.set_exception(error)
 
-        self._calls.append(run)
-        self._wake()
+        with self._lock:
+            if self._ended:
+                raise RunnerClosedError
+            self._calls.append(run)
+            self._wake()
         return future.result()
 
     def watch(self, fd: int, callback: Callable[[], None]) -> None:
@@ -60,8 +69,9 @@ class Supervisor:
 
     def close(self) -> None:
         """End the thread; what is still watched is forgotten."""
-        self._ended = True
-        self._wake()
+        with self._lock:
+            self._ended = True
+            self._wake()
         self._thread.join()
         self._selector.close()
         os.close(self._wake_read)
@@ -79,10 +89,18 @@ class Supervisor:
             self._calls.popleft()()
 
     def _loop(self) -> None:
-        while not self._ended:
-            timeout = max(self._timers[0][0] - time.monotonic(), 0) if self._timers else None
+        while not self._ended or self._calls:
+            timeout = min(max(self._timers[0][0] - time.monotonic(), 0), _LONGEST_WAIT) if self._timers else None
             for key, _ in self._selector.select(timeout):
                 if key.fd in self._selector.get_map():  # an earlier callback may have unwatched it
-                    key.data()
+                    _safely(key.data)
             while self._timers and self._timers[0][0] <= time.monotonic():
-                heapq.heappop(self._timers)[2]()
+                _safely(heapq.heappop(self._timers)[2])
+
+
+def _safely(callback: Callable[[], None]) -> None:
+    """Call *callback*; an error of one dyno's must not end the thread that all of them hang on."""
+    try:
+        callback()
+    except Exception as error:  # noqa: BLE001 - see above
+        _log.debug("supervisor callback failed", error=repr(error))

@@ -121,7 +121,7 @@ def _program() -> str | None:
 def _version() -> tuple[int, ...]:
     try:
         output = _exec.run(Command((_program() or "bwrap", "--version"))).output
-    except OSError:
+    except _exec.StartError:
         return ()
     return tuple(int(part) for part in re.findall(r"\d+", output))
 

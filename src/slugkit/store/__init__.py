@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,10 @@ class SlugStore(Protocol):
         """Return the directory of *slug*'s app, unpacked and checked; nobody may write it."""
 
 
+def _absolute(path: str | PathLike[str]) -> Path:
+    return Path(path).absolute()
+
+
 @frozen
 class DirectoryStore:
     """A store in the directory *root*: ``unpacked/<diff_id>`` trees, and ``digests/<digest>`` naming them.
@@ -34,7 +39,7 @@ class DirectoryStore:
     longer as many or as large as they were (``census/<diff_id>``) is put into quarantine and unpacked again.
     """
 
-    root: Path
+    root: Path = field(converter=_absolute)
     _checked: set[Path] = field(factory=set, init=False, repr=False, eq=False)
 
     def tree(self, slug: Slug) -> Path:
@@ -56,7 +61,7 @@ class DirectoryStore:
     def _known(self, name: Path) -> Path | None:
         """Return the whole tree that *name* names, or None."""
         try:
-            diff_id = name.read_text()
+            diff_id = name.read_bytes().decode("ascii", "replace")
         except (FileNotFoundError, NotADirectoryError):
             return None
         if not re.fullmatch(r"[0-9a-f]{64}", diff_id):  # a power cut leaves empty files
@@ -64,15 +69,19 @@ class DirectoryStore:
         tree = self.root / "unpacked" / diff_id
         if not tree.is_dir():
             return None
-        if tree not in self._checked and _census(tree) != self._counted(diff_id):
-            tree.rename(_made(self.root / "quarantine") / f"{diff_id}-{uuid.uuid4().hex[:8]}")
-            return None
+        return tree if self._is_whole(tree) else None
+
+    def _is_whole(self, tree: Path) -> bool:
+        """Return whether *tree* is as it was made; one that is not is put into quarantine."""
+        if tree not in self._checked and _census(tree) != self._counted(tree.name):
+            tree.rename(_made(self.root / "quarantine") / f"{tree.name}-{uuid.uuid4().hex[:8]}")
+            return False
         self._checked.add(tree)
-        return tree
+        return True
 
     def _counted(self, diff_id: str) -> str | None:
         try:
-            return (self.root / "census" / diff_id).read_text()
+            return (self.root / "census" / diff_id).read_bytes().decode("ascii", "replace")
         except FileNotFoundError:
             return None
 
@@ -84,7 +93,7 @@ class DirectoryStore:
             tree = _made(self.root / "unpacked") / diff_id
             _write_once(self.root / "census" / diff_id, _census(staging / "tree"), staging)
             _sync(staging)
-            if not tree.is_dir():
+            if not tree.is_dir() or not self._is_whole(tree):  # another file may hold the same tree
                 _rename_once(staging / "tree", tree)
             _write_once(name, diff_id, staging)
             _sync(tree.parent)
@@ -104,6 +113,7 @@ class DirectoryStore:
             yield staging
         finally:
             remove_tree(staging)
+            fcntl.flock(fd, fcntl.LOCK_UN)  # closing would not do while a fork of the host program holds it too
             os.close(fd)
 
 

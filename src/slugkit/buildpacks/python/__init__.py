@@ -38,7 +38,12 @@ _SETTINGS = {
 }
 _COMPILED = re.compile(r"^#.*\b(pip-compile|uv pip compile)\b|^[^#]*\s--hash=", re.MULTILINE)
 _INCLUDED = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[\s=]*(\S+)", re.MULTILINE)
-_LOCAL = re.compile(r"^\s*(?:-e\b|--editable\b|\.|/|file:|.*@\s*file:)", re.MULTILINE)
+# A path, a URL, an editable, a directory of archives: what they lead to may change without a word in the file.
+_ELSEWHERE = re.compile(
+    r"^(?!\s*(?:#|-r|-c|-i|--requirement|--constraint|--index-url|--extra-index-url|--trusted-host))"
+    r"(?:\s*(?:-e|-f|--editable|--find-links|\.)|[^#]*/)",
+    re.MULTILINE,
+)
 _LARGEST_REQUIREMENTS = 2**20
 
 
@@ -192,8 +197,8 @@ def _requirements(context: BuildContext) -> str | None:
 
 
 def _whole(root: Path, name: str, text: str, depth: int = 8) -> str | None:
-    """Return *text* with every requirements file it includes, or None when it names anything local or too deep."""
-    if _LOCAL.search(text) or not depth:
+    """Return *text* with every requirements file it includes, or None when it names anything by path or URL, or too deep."""
+    if _ELSEWHERE.search(text) or not depth:
         return None
     parts = [text]
     for included in _INCLUDED.findall(text):
