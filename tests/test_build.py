@@ -628,9 +628,93 @@ def test_unconfined_when_asked_for(app: Path, tmp_path: Path) -> None:
 
 
 def test_detect_says_what_it_is(app: Path, tmp_path: Path) -> None:
-    """detect() answers for the first pack that claims the app and leaves nothing but an empty cache."""
+    """detect() answers for the first pack that claims the app, and leaves nothing, not even a cache."""
     assert SlugBuilder(cache_dir=tmp_path / "cache").detect(app) == Detection("Procfile")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_detect_waits_for_nobody(app: Path, tmp_path: Path) -> None:
+    """detect() within the block of compile() answers: it needs neither the cache nor its lock."""
+    builder = builder_of(FakeBuildpack(), tmp_path=tmp_path)
+    with builder.compile(app):
+        assert builder.detect(app) == Detection("Fake")
+
+
+@pytest.mark.parametrize("place", ["$PWD", "/tmp/cache"])
+def test_a_directory_that_became_a_link_leads_the_host_nowhere(app: Path, tmp_path: Path, place: str) -> None:
+    """A command that puts a link in the place of BUILD_DIR or CACHE_DIR gets neither read nor written what it names."""
+    victim = write_tree(tmp_path / "victim", {"secret": "s", "tmp/keep": "", "log/keep": ""})
+    script = f'b={place}; cd /tmp; mv "$b" gone; ln -s {victim} "$b"'
+    builder = builder_of(FakeBuildpack(on_compile=shell(script)), tmp_path=tmp_path)
+    for _ in range(2):
+        try:
+            slug = builder.build(app, tmp_path / "o.tgz")
+        except CompileFailedError as error:
+            assert "no longer a directory" in str(error)  # noqa: PT017 - the other way out is a slug
+        else:
+            assert "secret" not in {file.path for file in slug.files()}
+
+    assert sorted(path.name for path in victim.rglob("*")) == ["keep", "keep", "log", "secret", "tmp"]
+    assert not (tmp_path / "cache/cache").is_symlink()
     assert leftovers(tmp_path) == []
+
+
+def test_a_stray_is_dead_when_a_command_has_returned(app: Path, tmp_path: Path) -> None:
+    """When run() returns, nothing that the command left in the background writes any more."""
+    grown: list[bool] = []
+    stray = "setsid bash -c 'while :; do echo x >> /tmp/stray; done' >/dev/null 2>&1 & sleep 0.02"
+
+    def compile_(context: BuildContext) -> None:
+        for _ in range(10):
+            context.run(["bash", "-c", stray])
+            size = (context.build_dir.parent / "stray").stat().st_size
+            time.sleep(0.02)
+            grown.append((context.build_dir.parent / "stray").stat().st_size > size)
+
+    builder_of(FakeBuildpack(on_compile=compile_), tmp_path=tmp_path).build(app, tmp_path / "o.tgz")
+
+    assert grown == [False] * 10
+
+
+def test_a_cache_that_cannot_be_read_fails_no_build(app: Path, tmp_path: Path) -> None:
+    """Modes that lock the cache's owner out, setuid bits and links in the cache do no harm to the next build."""
+    script = 'cd "$1"; touch locked suid; mkdir closed; chmod 0 locked closed; chmod 4755 suid; ln -s /etc link'
+    pack = FakeBuildpack(on_compile=shell(f"[ -e $1/suid ] || ({script})"))
+    for _ in range(3):
+        builder_of(pack, tmp_path=tmp_path).build(app, tmp_path / "o.tgz")
+
+    assert (tmp_path / "cache/cache/suid").stat().st_mode & 0o7000 == 0
+
+
+def test_a_callback_that_raises_keeps_its_own_error(app: Path, tmp_path: Path) -> None:
+    """An OSError of the listener's own is not taken for one of the build's, and leaves nothing."""
+    for kind in (BuildLine, SourceIgnored, PackingStarted):
+
+        def on_event(event: BuildEvent, kind: type[object] = kind) -> None:
+            if isinstance(event, kind):
+                raise BrokenPipeError("mine")
+
+        (app / ".slugignore").write_text("x\n")
+        pack = FakeBuildpack(on_compile=shell("echo line"))
+        with pytest.raises(BrokenPipeError, match="mine"):
+            SlugBuilder(buildpacks=(pack,), cache_dir=tmp_path / "cache", on_event=on_event).build(app, tmp_path / "o")
+        assert leftovers(tmp_path) == []
+
+
+def test_output_that_is_no_file_is_left_alone(app: Path, tmp_path: Path) -> None:
+    """A FIFO or device named as the output is refused, not replaced."""
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(OutputError, match="not a regular file"):
+        builder_of(FakeBuildpack(), tmp_path=tmp_path).build(app, tmp_path / "fifo")
+
+    assert (tmp_path / "fifo").is_fifo()
+
+
+def test_foreign_packs_are_recorded_as_such(app: Path, tmp_path: Path) -> None:
+    """The manifest does not claim that somebody's own pack is one of ours."""
+    slug = builder_of(FakeBuildpack(), tmp_path=tmp_path).build(app, tmp_path / "o.tgz")
+
+    assert [(pack.version, pack.source) for pack in slug.manifest.buildpacks] == [("unknown", "python:slugkit.testing")]
 
 
 def test_source_date_epoch(app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

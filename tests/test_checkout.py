@@ -57,7 +57,9 @@ class Build:
 
     def take(self, source: Source) -> str | None:
         """Check *source* out."""
-        return checkout(source, self.directory, self.counts.append)
+        commit, ignored = checkout(source, self.directory)
+        self.counts += [] if ignored is None else [ignored]
+        return commit
 
     @property
     def files(self) -> dict[str, bytes | str | None]:
@@ -180,7 +182,7 @@ def test_a_build_directory_inside_of_the_source_is_not_copied_into_itself(tmp_pa
     source = _write(tmp_path / "app", FILES)
     directory = source / below
     directory.parent.mkdir(parents=True, exist_ok=True)
-    checkout(DirectorySource(source), directory, lambda _: None)
+    checkout(DirectorySource(source), directory)
 
     assert _files(directory) == FILES
 

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from slugkit.archive import Slug
+from slugkit.archive import Slug, pack
 from slugkit.dyno import Dyno, DynoRunner
 from slugkit.errors import (
     BootTimeoutError,
     CorruptSlugError,
     DynoCrashedError,
+    DynoStartError,
+    InvalidCommandError,
     InvalidConfigVarError,
     InvalidSettingError,
     MissingInterpreterError,
@@ -402,7 +404,7 @@ def test_a_term_ignorer_gets_r12(tmp_path: Path) -> None:
 
 HOST = """
 import sys, time
-from slugkit.archive import Slug
+from slugkit.archive import Slug, pack
 from slugkit.dyno import DynoRunner
 runner = DynoRunner(store=sys.argv[2], grace=1)
 runner.start(Slug.open(sys.argv[1]), "worker").wait_up()
@@ -627,6 +629,119 @@ def test_a_slug_names_no_path_of_the_host(runner: DynoRunner, tmp_path: Path) ->
 
     with pytest.raises(MissingInterpreterError, match="/etc"):
         runner.start(Slug(slug.path, evil, slug.size), "web")
+
+
+@pytest.mark.parametrize("field", ["config value", "config name", "process type"])
+def test_a_hostile_manifest_injects_nothing(tmp_path: Path, field: str) -> None:
+    """A NUL in a slug's manifest ends no argument: such a slug is refused, and the view of a dyno stays what it is."""
+    evil = f"v\0--bind\0{tmp_path}\0/app/tmp"
+    manifest = {
+        "config value": Manifest(process_types={"web": "ls tmp"}, config_vars={"X": evil}),
+        "config name": Manifest(process_types={"web": "ls tmp"}, config_vars={f"X{evil}": "v"}),
+        "process type": Manifest(process_types={f"web{evil}": "ls tmp"}),
+    }[field]
+    root = tmp_path / "tree"
+    (root / "tmp").mkdir(parents=True)
+    (root / "log").mkdir()
+    digests = pack(root, manifest, tmp_path / "evil.tgz")
+
+    with pytest.raises(CorruptSlugError, match="manifest"):
+        Slug.open(tmp_path / "evil.tgz")
+    made = Slug(tmp_path / "evil.tgz", manifest, digests.size, digests)
+    with DynoRunner(store=tmp_path / "store") as runner, pytest.raises((SlugkitError, ValueError)):
+        runner.start(made, next(iter(made.process_types)))
+
+
+def test_the_loader_hears_of_an_app_only_when_it_has_no_rights(runner: DynoRunner, tmp_path: Path) -> None:
+    """LD_PRELOAD of a config var reaches the app, and nothing that runs before it with more rights."""
+    source = tmp_path / "who.c"
+    source.write_text(
+        "#include <stdio.h>\n#include <unistd.h>\n"
+        '__attribute__((constructor)) void c(void) { FILE *f = fopen("/tmp/who", "a");'
+        ' if (f) { fprintf(f, "%d\\n", geteuid()); fclose(f); } }\n'
+    )
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "who.so", source], check=True)
+    slug = make_slug(tmp_path, {"who.so": (tmp_path / "who.so").read_bytes()})
+    done = runner.run(slug, "id -u; sort -u /tmp/who", config_vars={"LD_PRELOAD": "/app/who.so"})
+    uids = done.output.split()
+
+    assert len(uids) == 2
+    assert uids[0] == uids[1] != "0"
+
+
+def test_a_command_with_a_nul_is_refused(runner: DynoRunner, slug: Slug) -> None:
+    """What no process can be given is one clear error."""
+    with pytest.raises(InvalidCommandError, match="NUL"):
+        runner.run(slug, "echo a\0b")
+    with pytest.raises(InvalidCommandError, match="too long"):
+        runner.run(slug, "#" * 140_000)
+
+
+def test_one_port_is_given_once(runner: DynoRunner, slug: Slug) -> None:
+    """A port that a dyno has been given and not yet listens on is taken."""
+    first = runner.start(slug, "web")
+    with pytest.raises(PortInUseError):
+        runner.start(slug, "web", port=first.port)
+
+
+def test_a_host_program_with_many_descriptors(tmp_path: Path, slug: Slug) -> None:
+    """More than 1 024 open files in the host program are fine."""
+    code = """
+import os, resource, sys
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+held = [os.open("/dev/null", os.O_RDONLY) for _ in range(1200)]
+from slugkit import DynoRunner, Slug
+with DynoRunner(store=sys.argv[2]) as runner:
+    print(runner.run(Slug.open(sys.argv[1]), "echo fine").output)
+"""
+    argv = [sys.executable, "-c", code, str(slug.path), str(tmp_path / "store")]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60)
+
+    assert done.stdout == "fine\n\n"
+
+
+@pytest.mark.parametrize("seconds", [1e9, float("inf")])
+def test_patience_may_be_endless(tmp_path: Path, slug: Slug, seconds: float) -> None:
+    """A boot timeout and a grace without end do not stop the clock."""
+    with DynoRunner(store=tmp_path / "store", boot_timeout=seconds, grace=seconds) as runner:
+        web = runner.start(slug, "web")
+        web.wait_up()
+        assert web.stop() == 143
+
+
+def test_a_failed_start_leaves_nothing_to_wait_for(tmp_path: Path, slug: Slug, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the system refuses in the middle of a start, the error says so and the runner still closes."""
+
+    def refuse(_: int) -> int:
+        raise OSError(24, "Too many open files")
+
+    with DynoRunner(store=tmp_path / "store") as runner:
+        assert runner.run(slug, "true").status == 0
+        monkeypatch.setattr("slugkit.dyno._dyno.os.pidfd_open", refuse)
+        with pytest.raises(DynoStartError, match=r"web\.1 could not be started: Too many open files"):
+            runner.start(slug, "web")
+        monkeypatch.undo()
+        assert runner.run(slug, "true").status == 0
+
+
+def test_a_dead_dyno_is_not_up(runner: DynoRunner, tmp_path: Path) -> None:
+    """wait_up() of a dyno that was up and has crashed says so."""
+    worker = runner.start(make_slug(tmp_path, {}, worker="echo bye; exit 3"), "worker")
+    worker.wait()
+    with pytest.raises(DynoCrashedError, match=r"worker\.1 exited with status 3") as caught:
+        worker.wait_up()
+
+    assert caught.value.up
+
+
+def test_the_hosts_keyring_is_out_of_reach(runner: DynoRunner, slug: Slug) -> None:
+    """A dyno has a session keyring of its own, without the host program's keys."""
+    code = "import ctypes; print(ctypes.CDLL(None).syscall(250, 0, -3, 0))"  # KEYCTL_GET_KEYRING_ID of @s
+    mine = subprocess.run(["/usr/bin/python3", "-c", code], check=True, capture_output=True, text=True).stdout
+    theirs = runner.run(slug, f'/usr/bin/python3 -c "{code}"').output
+
+    assert theirs != mine
 
 
 def test_store_that_cannot_be_made(tmp_path: Path, slug: Slug) -> None:

@@ -18,7 +18,6 @@ from slugkit.sandbox import (
     REGISTRY_ETC,
     Bind,
     Bubblewrap,
-    Dir,
     File,
     Link,
     Mount,
@@ -136,7 +135,6 @@ def test_secrets_stand_in_no_argument(uid: int | None) -> None:
         (Bind(Path("/a"), "/b", optional=True), ["--ro-bind-try", "/a", "/b"]),
         (Bind(Path("/a"), "/b", writable=True, optional=True), ["--bind-try", "/a", "/b"]),
         (Tmpfs("/b", 7), ["--perms", "1777", "--size", "7", "--tmpfs", "/b"]),
-        (Dir("/b"), ["--dir", "/b"]),
         (Link("t", "/b"), ["--symlink", "t", "/b"]),
         (File("/b", b"data"), ["--perms", "0644", "--ro-bind-data", "data", "/b"]),
     ],
@@ -582,5 +580,5 @@ def test_killing_the_sandboxes_first_process_ends_all_of_it() -> None:
 
     assert process.init is not None
     assert len(inside) >= 3
-    _exec.end(process)
+    _exec.end(process, _exec.open_init(process))
     assert [pid for pid in inside if Path("/proc", str(pid)).exists()] == []

@@ -134,7 +134,7 @@ def give_to(root: Path, uid: int, gid: int) -> None:
 
 
 def make_readable(root: Path) -> None:
-    """Let the owner of *root* read all of it, and enter and change its directories, whatever modes were left."""
+    """Let the owner of *root* read all of it and change its directories, whatever modes were left; no setuid stays."""
     root.chmod(0o755)
     todo = [root]
     while todo:
@@ -143,7 +143,7 @@ def make_readable(root: Path) -> None:
             if stat.S_ISDIR(mode):
                 os.chmod(entry.path, mode & 0o777 | 0o700)
                 todo.append(Path(entry.path))
-            elif stat.S_ISREG(mode) and not mode & 0o400:
+            elif stat.S_ISREG(mode) and (mode & 0o7000 or not mode & 0o400):
                 os.chmod(entry.path, mode & 0o777 | 0o400)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from .errors import InvalidConfigVarError, InvalidSettingError
 
-#: Host variables that builds may see: how to reach the package registries (TLS trust and proxies), nothing else.
-HOST_ENV: tuple[str, ...] = (
+#: Host variables that name certificate files and directories; builds are shown those.
+TRUST_ENV: tuple[str, ...] = (
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "NIX_SSL_CERT_FILE",
@@ -16,6 +16,10 @@ HOST_ENV: tuple[str, ...] = (
     "PIP_CERT",
     "NODE_EXTRA_CA_CERTS",
     "GIT_SSL_CAINFO",
+)
+#: Host variables that builds may see: how to reach the package registries (TLS trust and proxies), nothing else.
+HOST_ENV: tuple[str, ...] = (
+    *TRUST_ENV,
     "http_proxy",
     "https_proxy",
     "all_proxy",

@@ -8,9 +8,10 @@ from typing import Any, Literal
 from attrs import define, field, frozen
 
 LONGEST = 10_000  # bytes of a line; more is cut into lines of their own (contract.md 5.3)
-# C0 but tab, DEL and C1 controls: what moves a cursor or sets a title when a terminal shows it.
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f]")
-_CONTROL_BUT_COLOUR = re.compile("\x1b(?!\\[[0-9;]*m)|[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f]")
+# C0 but tab, DEL and C1 controls, line separators and bidirectional overrides: what moves a cursor, sets a title or
+# turns text around when a terminal shows it.
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_CONTROL_BUT_COLOUR = re.compile("\x1b(?!\\[[0-9;]*m)|[\x00-\x08\x0a-\x1a\x1c-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 Stream = Literal["stdout", "stderr", "system"]
 
@@ -31,7 +32,7 @@ class LogLine:
     def __str__(self) -> str:
         """Render it as ``heroku logs`` does: ``TIME SOURCE[PROCESS]: MESSAGE``, escapes made harmless."""
         time = self.time.isoformat(timespec="microseconds")
-        return f"{time} {self.source}[{self.process}]: {harmless(self.message)}"
+        return f"{time} {self.source}[{harmless(self.process)}]: {harmless(self.message)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data for JSON."""
@@ -56,7 +57,11 @@ def harmless(text: str, *, keep_colour: bool = False) -> str:
     '\\x1b[2Jgone'
     """
     controls = _CONTROL_BUT_COLOUR if keep_colour else _CONTROL
-    return controls.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    return controls.sub(lambda match: _spelled(ord(match[0])), text)
+
+
+def _spelled(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - two digits or four
 
 
 @define

@@ -4,7 +4,7 @@ No ``preexec_fn``: the host program may have threads. Descriptors above 2 are cl
 which the sandbox or the boot script consumes before the app's first instruction.
 """
 
-from ._family import Process, kill, members, open_init, signal_quietly, wait_gone
+from ._family import Process, extinguish, kill, members, open_init, signal_quietly
 from ._process import DEVNULL, PIPE, STDOUT, DeadlineError, StartError, close, end, exit_status, run, spawn
 
 __all__ = [
@@ -17,11 +17,11 @@ __all__ = [
     "close",
     "end",
     "exit_status",
+    "extinguish",
     "kill",
     "members",
     "open_init",
     "run",
     "signal_quietly",
     "spawn",
-    "wait_gone",
 ]

@@ -2,10 +2,14 @@
 
 import os
 import select
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 
 from attrs import frozen
+
+_LONGEST_DEATH = 10.0  # seconds; a process that SIGKILL does not end is in the hands of the kernel
 
 
 @frozen
@@ -69,15 +73,25 @@ def open_init(process: Process) -> int | None:
         return None
     try:
         return os.pidfd_open(process.init)
-    except ProcessLookupError:
+    except OSError:  # it is gone, or there is no descriptor left
         return None
 
 
-def wait_gone(init: int, seconds: float) -> None:
-    """Wait until the descriptor of `open_init` tells that everything is gone, for so many seconds at most; close it."""
+def extinguish(process: Process, init: int | None) -> None:
+    """Kill whatever of *process* is left and wait until it is gone; *init* is what `open_init` returned, closed here.
+
+    Its pid 1 is dead only when all of its namespace is. As an ordinary user, an app that traces its pid 1 (same uid)
+    can hold up that death; killing the tracer lets it go on.
+    """
+    kill(process, signal.SIGKILL)
+    if init is None:
+        return
     poll = select.poll()  # not select(), which takes no descriptor above 1023
     poll.register(init, select.POLLIN)
-    poll.poll(seconds * 1000)
+    deadline = time.monotonic() + _LONGEST_DEATH
+    while not poll.poll(20) and time.monotonic() < deadline:
+        for pid in members(process):
+            signal_quietly(pid, signal.SIGKILL)
     os.close(init)
 
 

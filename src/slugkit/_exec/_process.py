@@ -2,7 +2,6 @@
 
 import os
 import selectors
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +10,7 @@ from typing import IO
 from ..command import Command, Completed
 from ..logline import LineSplitter
 from ._descriptors import descriptors, init_pid
-from ._family import Process, kill, open_init, wait_gone
+from ._family import Process, extinguish, open_init
 
 DEVNULL, PIPE, STDOUT = subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT
 
@@ -70,6 +69,7 @@ def run(
         process = spawn(command, stderr=subprocess.STDOUT)
     except OSError as error:
         raise StartError(str(error)) from error
+    init = open_init(process)
     lines: list[str] = []
 
     def take(line: str) -> None:
@@ -80,18 +80,18 @@ def run(
     try:
         _pump(process.popen, take, deadline)
     finally:
-        end(process)
+        end(process, init)
     return Completed(exit_status(process.popen), "".join(line + "\n" for line in lines))
 
 
-def end(process: Process) -> None:
-    """Kill whatever of *process* is left and wait until it is gone."""
-    if process.popen.poll() is None:
-        init = open_init(process)
-        kill(process, signal.SIGKILL)
-        process.popen.wait()
-        if init is not None:  # its last process is gone a little later than bwrap itself
-            wait_gone(init, _DRAIN)
+def end(process: Process, init: int | None) -> None:
+    """Kill whatever of *process* is left, and return when nothing is; *init* is what `open_init` returned for it.
+
+    Also after its main process has ended well: the rest of a sandbox dies milliseconds later, and until then it could
+    change what the host program is about to read.
+    """
+    extinguish(process, init)
+    process.popen.wait()
     close(process)
 
 

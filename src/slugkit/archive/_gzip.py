@@ -28,6 +28,10 @@ class _Hasher(Protocol):
     def update(self, data: bytes, /) -> None: ...
 
 
+class _Sink(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+
+
 class _Deflater(Protocol):
     def compress(self, data: bytes, /) -> bytes: ...
     def flush(self) -> bytes: ...
@@ -49,7 +53,7 @@ class MemberWriter:
     What would compress so well that a reader takes it for a bomb is stored in members of its own.
     """
 
-    def __init__(self, out: IO[bytes], raw: _Hasher, packed: _Hasher) -> None:
+    def __init__(self, out: _Sink, raw: _Hasher, packed: _Hasher) -> None:
         self._out, self._raw, self._packed = out, raw, packed
         self._stored = False
         self._deflate = self._new()

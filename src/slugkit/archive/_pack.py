@@ -11,7 +11,7 @@ from typing import IO
 from attrs import evolve, frozen
 
 from .._tree import Entry, open_beneath, walk
-from ..errors import InvalidSettingError, OutputError, SlugkitError, SlugTooLargeError, UnsafeMemberError
+from ..errors import InvalidSettingError, OutputError, SlugTooLargeError, UnsafeMemberError
 from ..slug import MANIFEST_PATH, Manifest, encode_manifest, sha256_digest
 from ._gzip import MemberWriter
 from ._rules import MemberTable
@@ -56,7 +56,7 @@ def pack(
         raise InvalidSettingError("SOURCE_DATE_EPOCH", "not a number of seconds between 1970 and 2242")
     entries = _entries(root)
     with _appearing(output) as out:
-        return _write(root, entries, manifest, out, max_size, mtime, on_progress)
+        return _write(root, entries, manifest, _Saying(out, output), max_size, mtime, on_progress)
 
 
 def measure(root: Path) -> tuple[int, int]:
@@ -88,24 +88,33 @@ def _appearing(output: Path) -> Iterator[IO[bytes]]:
 
     Until then it has no name where the file system allows that (O_TMPFILE): not even SIGKILL leaves anything behind.
     """
-    partial = output.with_name(f".{output.name}.{uuid.uuid4().hex[:8]}.partial")
+    partial = output.with_name(f".{output.name[:100]}.{uuid.uuid4().hex[:8]}.partial")
     try:
-        with _unnamed(partial) as out:
+        with _said(output):
+            out = _unnamed(partial)
+        with out:
             yield out
-            out.flush()
-            os.fsync(out.fileno())
-            if not partial.exists():
-                # Without a src_dir_fd, which an absolute path ignores, Python calls link(), which follows nothing.
-                fd = out.fileno()
-                os.link(f"/proc/self/fd/{fd}", partial, src_dir_fd=fd, follow_symlinks=True)
-        partial.replace(output)
-    except OSError as error:
-        if isinstance(error, SlugkitError):
-            raise
-        raise OutputError(str(output), error.strerror or str(error)) from error
+            with _said(output):
+                out.flush()
+                os.fsync(out.fileno())
+                if not partial.exists():
+                    # Without a src_dir_fd, which an absolute path ignores, Python calls link(), which follows nothing.
+                    fd = out.fileno()
+                    os.link(f"/proc/self/fd/{fd}", partial, src_dir_fd=fd, follow_symlinks=True)
+        with _said(output):
+            partial.replace(output)
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):
             partial.unlink()
+
+
+@contextmanager
+def _said(output: Path) -> Iterator[None]:
+    """Say an OSError as what it is: the output could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(str(output), error.strerror or str(error)) from error
 
 
 def _unnamed(partial: Path) -> IO[bytes]:
@@ -115,11 +124,22 @@ def _unnamed(partial: Path) -> IO[bytes]:
         return partial.open("xb")
 
 
+class _Saying:
+    """A file to write to, whose errors name the output; those of a progress callback stay what they are."""
+
+    def __init__(self, out: IO[bytes], output: Path) -> None:
+        self._out, self._output = out, output
+
+    def write(self, data: bytes) -> int:
+        with _said(self._output):
+            return self._out.write(data)
+
+
 def _write(
     root: Path,
     entries: list[Entry],
     manifest: Manifest,
-    out: IO[bytes],
+    out: _Saying,
     max_size: int | None,
     mtime: int,
     on_progress: Progress | None,

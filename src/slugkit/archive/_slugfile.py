@@ -108,6 +108,8 @@ class Slug:
             raise OutputError(fspath(target), "it is not a directory")
         if target.is_dir() and any(target.iterdir()):
             raise OutputError(fspath(target), "it is not empty")
+        if target.is_dir() and target.samefile(Path.cwd()):  # the rename would leave the shell in a deleted directory
+            raise OutputError(fspath(target), "it is the current directory")
         with _opened(self.path) as file:
             return unpack_slug(file, fspath(self.path), target.absolute(), mtime)
 

@@ -41,10 +41,10 @@ from ..sandbox import Sandbox, choose, dyno_uid
 from ..slug import BuildpackRecord, Manifest
 from ..source import Source, as_source
 from ._checkout import checkout
-from ._confinement import SandboxRunner, build_env, build_spec
+from ._confinement import SandboxRunner, build_env, build_spec, trusted_env
 from ._describe import announce, describe, empty_writable_directories, read_procfile
 from ._packs import Packs
-from ._workspace import Workspace, open_workspace
+from ._workspace import Workspace, open_workspace, scratch_workspace
 
 _MIB = 2**20
 SOFT_LIMIT = 300 * _MIB  # bytes; contract.md 3.4
@@ -119,7 +119,7 @@ class SlugBuilder:
             IncompatibleBuildpackError: The first one that was asked for does not claim it.
             SandboxUnavailableError: Nothing here confines a build.
         """
-        with self._reporting(), self._started(source) as build:
+        with self._reporting(), self._started(source, scratch=True) as build:
             return build.packs.first(build.context)[1]
 
     @contextmanager
@@ -181,15 +181,18 @@ class SlugBuilder:
             return self.package(app, path)
 
     @contextmanager
-    def _started(self, source: "Source | str | PathLike[str]", leave_out: tuple[Path, ...] = ()) -> Iterator[_Build]:
+    def _started(
+        self, source: "Source | str | PathLike[str]", leave_out: tuple[Path, ...] = (), *, scratch: bool = False
+    ) -> Iterator[_Build]:
         """Yield a build with its source checked out, but for the paths to *leave_out*, and its commands confined."""
         origin = as_source(source)
         sandbox = choose(self.sandbox)
         self._emit(BuildStarted(str(source if isinstance(source, str | PathLike) else origin.path)))
         app_cache = self._app_cache(origin)
-        with open_workspace(app_cache, self._on_wait) as workspace:
-            own = (app_cache, *leave_out)
-            commit = checkout(origin, workspace.build_dir, lambda n: self._emit(SourceIgnored(n)), own)
+        with scratch_workspace() if scratch else open_workspace(app_cache, self._on_wait) as workspace:
+            commit, ignored = checkout(origin, workspace.build_dir, (app_cache, *leave_out))
+            if ignored is not None:
+                self._emit(SourceIgnored(ignored))
             read_procfile(workspace.build_dir)  # now, rather than after minutes of compiling
             packs = Packs.of(self.buildpacks, self.runtime, self._emit)
             self._emit(BuildpacksChosen(self._stack, tuple(pack.name for pack in packs.asked_for)))
@@ -201,6 +204,7 @@ class SlugBuilder:
             workspace.give_to(uid)
         host_env = pick(os.environ, self.host_env)
         spec = build_spec(workspace, uid, host_env)
+        host_env = trusted_env(sandbox, spec, host_env)
         env = build_env(self._stack, sandbox.inside(spec, workspace.home), commit, host_env)
         run = SandboxRunner(sandbox, spec, env, workspace.build_dir, self._say, self.timeout)
         return BuildContext(workspace.build_dir, workspace.cache_dir, self.config_vars, run, self._say)
@@ -259,7 +263,7 @@ class SlugBuilder:
             return Path(self.cache_dir).absolute()
         path = source.path.absolute()
         key = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
-        return user_cache(os.environ) / "builds" / f"{path.name or 'app'}-{key}"
+        return user_cache(os.environ) / "builds" / f"{path.name[:100] or 'app'}-{key}"
 
 
 def _checked_output(output: str | PathLike[str]) -> Path:

@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ _SAFE = (
     *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never"),
     *("-c", "safe.directory=*", "-c", "core.attributesFile=/dev/null"),
 )
+_LARGEST_REFS = 64 * 2**20  # bytes of packed-refs
 _GIT_ENV = {
     "PATH": BUILD_PATH,
     "HOME": "/nonexistent",
@@ -34,13 +35,8 @@ _GIT_ENV = {
 }
 
 
-def checkout(
-    source: Source,
-    build_dir: Path,
-    on_ignored: Callable[[int], None],
-    leave_out: Iterable[Path] = (),
-) -> str | None:
-    """Put *source* into *build_dir*, which is absent, and return its commit if it has one.
+def checkout(source: Source, build_dir: Path, leave_out: Iterable[Path] = ()) -> tuple[str | None, int | None]:
+    """Put *source* into *build_dir*, which is absent; return its commit and how much ``.slugignore`` removed, if any.
 
     *leave_out* are paths that a directory may hold and that are not its source: the build's own cache and output.
 
@@ -58,19 +54,20 @@ def checkout(
             case TarballSource(path):
                 unpack_source(path, build_dir)
         build_dir.chmod(0o755)  # whatever the umask: the packs' user enters it
-        _prune(build_dir, on_ignored)
+        return commit, _prune(build_dir)
+    except SlugkitError:
+        raise
     except OSError as error:
-        if isinstance(error, SlugkitError):
-            raise
         where = f"{error.filename}: " if error.filename else ""
         reason = f"{where}{error.strerror or error}"
         raise SourceUnusableError(str(source.path), reason) from error
-    return commit
 
 
 def _copy(source: Path, build_dir: Path, leave_out: Iterable[Path]) -> None:
     real = source.resolve()
     own = {str(p.resolve().relative_to(real)) for p in (build_dir, *leave_out) if p.resolve().is_relative_to(real)}
+    if "." in own:
+        raise SourceUnusableError(str(source), "it is the build's own cache directory")
     build_dir.mkdir()
     copy_tree(source, build_dir, skip=lambda path: _is_git(path) or path in own)
 
@@ -79,17 +76,17 @@ def _is_git(path: str) -> bool:
     return path.rpartition("/")[2] == ".git"
 
 
-def _prune(build_dir: Path, on_ignored: Callable[[int], None]) -> None:
+def _prune(build_dir: Path) -> int | None:
     for entry in list(walk(build_dir)):
         if _is_git(entry.path):
             remove_tree(build_dir / entry.path)
     text = read_beneath(build_dir, ".slugignore")
     if text is None:
-        return
+        return None
     found = ignored(text.decode("utf-8", "surrogateescape"), _as_tree(build_dir))
     for path in found.paths:
         remove_tree(build_dir / path)
-    on_ignored(found.count)
+    return found.count
 
 
 def _as_tree(root: Path) -> Tree:
@@ -104,20 +101,14 @@ def _as_tree(root: Path) -> Tree:
 
 
 def _checkout_git(repository: Path, ref: str, build_dir: Path) -> str:
-    """Write the tree of *ref* through a bare repository of ours that borrows the objects of *repository*."""
+    """Write the tree of *ref* through a bare repository of ours that borrows the refs and objects of *repository*."""
     if shutil.which("git", path=BUILD_PATH) is None:
         raise SourceUnusableError(str(repository), "git is not installed")
-    if "\0" in ref:
-        raise SourceUnusableError(str(repository), f"no commit {ref!r}")
-    git_dir = _git_dir(repository)
-    commit = _resolve(repository, git_dir, ref)
     ours = build_dir.with_name(f"{build_dir.name}.git")
     try:
         _git_or_raise(repository, "init", "--quiet", "--bare", "--template=", ours)
-        # Borrowed through a link of a plain name: the file that lists what is borrowed cannot spell every path.
-        (ours / "borrowed").symlink_to(_common_dir(git_dir).absolute() / "objects")
-        (ours / "objects/info").mkdir(exist_ok=True)
-        (ours / "objects/info/alternates").write_text("../borrowed\n")
+        _borrow(repository, ours)
+        commit = _resolve(repository, ours, ref)
         build_dir.mkdir()
         here = ("--git-dir", ours, "--work-tree", build_dir)
         _git_or_raise(repository, *here, "read-tree", commit)
@@ -127,26 +118,58 @@ def _checkout_git(repository: Path, ref: str, build_dir: Path) -> str:
     return commit
 
 
-def _git_dir(repository: Path) -> Path:
-    """Return where the repository's data is: a bare one itself, its ``.git``, or where that file says."""
+def _borrow(repository: Path, ours: Path) -> None:
+    """Let *ours* see the objects of *repository*, and give it copies of its refs; its configuration is never read."""
+    git_dir, common = _git_dirs(repository)
+    # Borrowed through a link of a plain name: the file that lists what is borrowed cannot spell every path.
+    (ours / "borrowed").symlink_to(common.absolute() / "objects")
+    (ours / "objects/info").mkdir(exist_ok=True)
+    (ours / "objects/info/alternates").write_text("../borrowed\n")
+    for name in ("packed-refs", "shallow"):
+        _copy_file(common, name, ours / name)
+    _copy_file(git_dir, "HEAD", ours / "HEAD")
+    for entry in walk(common / "refs") if (common / "refs").is_dir() else ():
+        if entry.is_dir:
+            (ours / "refs" / entry.path).mkdir(exist_ok=True)
+        elif entry.is_file:
+            _copy_file(common / "refs", entry.path, ours / "refs" / entry.path)
+
+
+def _copy_file(root: Path, name: str, target: Path) -> None:
+    content = read_beneath(root, name, _LARGEST_REFS)
+    if content is not None:
+        target.write_bytes(content)
+
+
+def _git_dirs(repository: Path) -> tuple[Path, Path]:
+    """Return the directories with HEAD and with refs and objects; they differ for a linked work tree only.
+
+    Raises:
+        SourceUnusableError: It leads to a repository that does not know of it: the caller has named this one.
+    """
     inside = repository / ".git"
+    if inside.is_symlink():
+        raise SourceUnusableError(str(repository), "its .git is a link; name the repository itself")
     if not inside.is_file():
-        return inside if inside.is_dir() else repository
+        bare = inside if inside.is_dir() else repository
+        if (bare / "commondir").exists():
+            raise SourceUnusableError(str(repository), "it is part of another repository; name that one")
+        return bare, bare
     _, _, target = os.fsdecode(inside.read_bytes()).partition("gitdir: ")
-    return repository / target.removesuffix("\n")
+    git_dir = repository / target.removesuffix("\n")
+    if any(git_dir.resolve().is_relative_to(above / ".git/modules") for above in repository.resolve().parents):
+        return git_dir, git_dir  # a submodule of the repository it lies in
+    back = read_beneath(git_dir, "gitdir") if git_dir.is_dir() else None
+    if back is None or Path(os.fsdecode(back).removesuffix("\n")).resolve() != inside.resolve():
+        raise SourceUnusableError(str(repository), "its .git names a repository that does not name it")
+    common = read_beneath(git_dir, "commondir") or b"."
+    return git_dir, git_dir / os.fsdecode(common).removesuffix("\n")
 
 
-def _common_dir(git_dir: Path) -> Path:
-    """Return the directory with the objects: a linked work tree shares those of its main repository."""
-    try:
-        return git_dir / os.fsdecode((git_dir / "commondir").read_bytes()).removesuffix("\n")
-    except (FileNotFoundError, NotADirectoryError):
-        return git_dir
-
-
-def _resolve(repository: Path, git_dir: Path, ref: str) -> str:
-    arguments = ("--git-dir", git_dir, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
-    found = _git(*arguments)
+def _resolve(repository: Path, ours: Path, ref: str) -> str:
+    if "\0" in ref:
+        raise SourceUnusableError(str(repository), f"no commit {ref!r}")
+    found = _git("--git-dir", ours, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
     commit = found.output.rstrip("\n").rpartition("\n")[2]  # behind a warning that the ref is ambiguous
     if found.status != 0 or not re.fullmatch(r"[0-9a-f]{40,64}", commit):
         raise SourceUnusableError(str(repository), f"no commit {ref!r}: {_last(found)}")

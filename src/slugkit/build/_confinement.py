@@ -12,8 +12,8 @@ from attrs import field, frozen
 
 from .. import _exec
 from ..command import Command, Completed, Show
-from ..environ import BUILD_PATH, compose_env
-from ..errors import BuildTimeoutError, CommandFailedError
+from ..environ import BUILD_PATH, TRUST_ENV, compose_env
+from ..errors import BuildpackError, BuildTimeoutError, CommandFailedError
 from ..sandbox import REGISTRY_ETC, Bind, Mount, Sandbox, SandboxSpec, stack_view
 from ._workspace import Workspace
 
@@ -55,6 +55,7 @@ def _tools() -> tuple[Mount, ...]:
     wanted = (
         sys.prefix,
         sys.base_prefix,
+        os.path.realpath(sys.base_prefix),  # links of an environment may lead there (uv, /opt)
         str(Path(os.path.realpath(sys.executable)).parent),
         str(package),
     )
@@ -69,17 +70,25 @@ def _uncovered(path: str, number: int) -> str:
 
 
 def _trust(host_env: Mapping[str, str]) -> tuple[Mount, ...]:
-    """Show the certificate files that variables of the host name."""
-    paths = [Path(value) for value in host_env.values() if value.startswith("/")]
-    return tuple(Bind(p, str(p)) for p in paths if p.exists() and not _in_usr(str(p)) and not _in_etc(p))
+    """Show the certificate files and directories that the TLS variables of the host name."""
+    paths = [Path(host_env[name]) for name in TRUST_ENV if host_env.get(name, "").startswith("/")]
+    outside = [path for path in dict.fromkeys(paths) if path.exists() and not _in_stack(path)]
+    return tuple(Bind(path, _uncovered(str(path), 100 + number)) for number, path in enumerate(outside))
+
+
+def trusted_env(sandbox: Sandbox, spec: SandboxSpec, host_env: Mapping[str, str]) -> dict[str, str]:
+    """Return *host_env* with the TLS variables naming their files as the build sees them."""
+    return {
+        n: sandbox.inside(spec, Path(v)) if n in TRUST_ENV and v.startswith("/") else v for n, v in host_env.items()
+    }
 
 
 def _in_usr(path: str) -> bool:
     return Path(path).is_relative_to("/usr")
 
 
-def _in_etc(path: Path) -> bool:
-    return path.is_relative_to("/etc/ssl/certs") or path.is_relative_to("/etc/pki")
+def _in_stack(path: Path) -> bool:
+    return any(path.is_relative_to(shown) for shown in ("/usr", "/etc/ssl/certs", "/etc/pki"))
 
 
 @frozen
@@ -127,10 +136,20 @@ class SandboxRunner:
             raise BuildTimeoutError(self.limit) from None
         except _exec.StartError as error:
             raise CommandFailedError(_brief(argv), 127, (str(error),)) from error
+        self._check_directories()
         if check and done.status != 0:
             last = tuple(done.output.splitlines()[-_LAST_LINES:])
             raise CommandFailedError(_brief(argv), done.status, last)
         return done
+
+    def _check_directories(self) -> None:
+        """Refuse what a command may have put in the place of BUILD_DIR: the host goes on to read and write there.
+
+        Nothing of the command runs any more, so what is seen now stays true. A pack may have made the directory anew.
+        """
+        if self.cwd.is_symlink() or not self.cwd.is_dir():
+            raise BuildpackError("the build directory is no longer a directory")
+        self.cwd.chmod(0o755)
 
     def _inside(self, argument: str | Path) -> str:
         return argument if isinstance(argument, str) else self.sandbox.inside(self.spec, argument)

@@ -22,7 +22,10 @@ def read_procfile(root: Path) -> Procfile:
     """
     if not os.path.lexists(root / "Procfile"):
         return Procfile()
-    raw = read_beneath(root, "Procfile")
+    try:
+        raw = read_beneath(root, "Procfile")
+    except OSError as error:
+        raise ProcfileUnreadableError("Procfile", error.strerror or str(error)) from error
     if raw is None:
         raise ProcfileUnreadableError("Procfile", "it is not a regular file")
     try:

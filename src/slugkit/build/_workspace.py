@@ -4,6 +4,7 @@ The workspace lies inside the app's cache directory, because packs hard-link and
 CACHE_DIR (contract.md 2.3), and because the cache is then written back by one rename.
 """
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from attrs import define, field
 
+from .. import _log
 from .._tree import copy_tree, give_to, make_readable, remove_tree
 from ..errors import OutputError, SlugkitError
 
@@ -66,7 +68,8 @@ def open_workspace(app_cache: Path, on_wait: Callable[[], None]) -> Iterator[Wor
         OutputError: The disk said no; the cache is unchanged.
     """
     try:
-        app_cache.mkdir(parents=True, exist_ok=True)
+        app_cache.parent.mkdir(parents=True, exist_ok=True)
+        app_cache.mkdir(mode=0o700, exist_ok=True)
         lock = os.open(app_cache / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise OutputError(str(app_cache), error.strerror or str(error)) from error
@@ -101,13 +104,27 @@ def _made(app_cache: Path) -> Iterator[Workspace]:
             for directory in (workspace.tmp, workspace.home, workspace.cache_dir):
                 directory.mkdir()
                 directory.chmod(0o755)  # whatever the umask: the packs' user enters them
-            if (app_cache / "cache").is_dir():
-                copy_tree(app_cache / "cache", workspace.cache_dir)
+            _copy_cache(app_cache / "cache", workspace.cache_dir)
         except OSError as error:
             raise OutputError(str(app_cache), error.strerror or str(error)) from error
         yield workspace
     finally:
         remove_tree(workspace.root)
+
+
+def _copy_cache(cache: Path, target: Path) -> None:
+    """Copy *cache* to the empty directory *target*; one that cannot be read is no cache, and fails no build."""
+    if cache.is_symlink() or not cache.is_dir():
+        return
+    try:
+        copy_tree(cache, target)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
+            raise
+        _log.debug("the build cache cannot be read", cache=str(cache), error=repr(error))
+        remove_tree(target)
+        target.mkdir()
+        target.chmod(0o755)
 
 
 def _wait_for(lock: int, on_wait: Callable[[], None]) -> None:
@@ -132,6 +149,8 @@ def _remove_stale(app_cache: Path) -> None:
 def _write_back(workspace: Workspace, cache: Path) -> None:
     """Put the workspace's cache in the place of *cache*: new beside old, then two renames."""
     try:
+        if workspace.cache_dir.is_symlink() or not workspace.cache_dir.is_dir():
+            return  # a command has put something else there: the old cache stays
         make_readable(workspace.cache_dir)
         new = cache.with_name(f"new-{uuid.uuid4().hex[:8]}")
         workspace.cache_dir.rename(new)

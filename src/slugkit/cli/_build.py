@@ -10,8 +10,9 @@ import click
 from ..archive import Slug
 from ..build import SlugBuilder
 from ..environ import parse_assignments, parse_env_file
+from ..errors import InvalidConfigVarError
 from ..source import GitSource, Source
-from ._output import BuildDisplay, emit_json, env_options, json_option, sandbox_option, with_options
+from ._output import BuildDisplay, echo, emit_json, env_options, json_option, sandbox_option, with_options
 
 source_argument = click.argument("source", default=".")
 buildpack_option = click.option(
@@ -35,7 +36,7 @@ def detect(source: str, buildpacks: tuple[str, ...], *, sandbox: str, as_json: b
     if as_json:
         emit_json(attrs.asdict(detection))
     else:
-        click.echo(detection.name)
+        echo(detection.name)
 
 
 @click.command(short_help="Build an app into a slug.")
@@ -92,12 +93,15 @@ def build(  # noqa: PLR0913 - one argument an option
     if as_json:
         emit_json({**described(slug), "timings": display.timings})
     else:
-        click.echo(slug.path)
+        echo(slug.path)
 
 
 def config_vars(env: tuple[str, ...], env_file: IO[str] | None) -> dict[str, str]:
     """Return the config vars of the options, the file's first."""
-    from_file = parse_env_file(env_file.read()) if env_file else {}
+    try:
+        from_file = parse_env_file(env_file.read()) if env_file else {}
+    except UnicodeDecodeError as error:
+        raise InvalidConfigVarError("--env-file", f"it is not UTF-8 ({error.reason})") from error
     return {**from_file, **parse_assignments(env)}
 
 

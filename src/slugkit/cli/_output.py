@@ -136,6 +136,11 @@ class BuildDisplay:
         self._console.print(text)
 
 
+def echo(text: object) -> None:
+    """Print one line of a result: unable to control the terminal, and whatever the locale."""
+    click.echo(printable(harmless(str(text)), sys.stdout))
+
+
 def printable(text: str, stream: TextIO) -> str:
     """Return *text* with what *stream* cannot encode spelled out: no line is lost to an encoding."""
     encoding = stream.encoding or "utf-8"

@@ -1,13 +1,15 @@
 """``slugkit procfile``."""
 
+import sys
 from pathlib import Path
 
 import attrs
 import click
 
 from ..errors import ProcfileUnreadableError
+from ..logline import harmless
 from ..procfile import parse_procfile
-from ._output import emit_json, json_option
+from ._output import echo, emit_json, json_option, printable
 
 
 @click.command(short_help="Check a Procfile.")
@@ -28,6 +30,6 @@ def procfile(file: Path, *, strict: bool, as_json: bool) -> None:
         emit_json({"process_types": dict(parsed), "warnings": warnings})
         return
     for name, command in parsed.items():
-        click.echo(f"{name}: {command}")
+        echo(f"{name}: {command}")
     for warning in parsed.warnings:
-        click.echo(f"warning[{warning.code}]: {warning}", err=True)
+        click.echo(printable(harmless(f"warning[{warning.code}]: {warning}"), sys.stderr), err=True)

@@ -9,7 +9,7 @@ from ..archive import Slug, SlugFile
 from ..build import human_size
 from ..logline import harmless
 from ._build import described
-from ._output import emit_json, json_option
+from ._output import echo, emit_json, json_option
 
 slug_argument = click.argument("slug", metavar="SLUG")
 _KINDS = {"file": stat.S_IFREG, "hardlink": stat.S_IFREG, "dir": stat.S_IFDIR, "link": stat.S_IFLNK}
@@ -25,7 +25,7 @@ def inspect(slug: str, *, as_json: bool) -> None:
         emit_json({**described(opened), "manifest": opened.manifest.to_dict()})
         return
     for label, value in _facts(opened):
-        click.echo(f"{harmless(label):<14} {harmless(value)}")
+        echo(f"{harmless(label):<14} {harmless(value)}")
 
 
 def _facts(slug: Slug) -> list[tuple[str, str]]:
@@ -57,7 +57,7 @@ def files(slug: str, *, as_json: bool) -> None:
         emit_json([attrs.asdict(file) for file in opened.files()])
         return
     for file in opened.files():
-        click.echo(_listed(file))
+        echo(_listed(file))
 
 
 def _listed(file: SlugFile) -> str:
@@ -77,7 +77,7 @@ def verify(slug: str, digest: str | None, *, as_json: bool) -> None:
     if as_json:
         emit_json(described(opened))
     else:
-        click.echo(f"{slug}: ok, {opened.digest}")
+        echo(f"{slug}: ok, {opened.digest}")
 
 
 @click.command(short_help="Unpack the app of a slug.")
@@ -90,4 +90,4 @@ def unpack(slug: str, directory: str, *, as_json: bool) -> None:
     if as_json:
         emit_json({"directory": directory, "diff_id": diff_id})
     else:
-        click.echo(directory)
+        echo(directory)

@@ -28,8 +28,9 @@ _LONGEST_COMMAND = 128 * 1024  # MAX_ARG_STRLEN, in bytes
 # that was killed before must be noticed here. "read -t 0" succeeds when there is input or the end of it.
 BOOT = r"""
 _slugkit_command=$1
-read -t 0 -u "$2" && exit 137
-eval "exec $2<&-"
+[ "$2" = 3 ] || eval "exec 3<&$2 $2<&-"
+read -t 0 -u 3 && exit 137
+exec 3<&-
 _slugkit_list() { local LC_ALL=C; _slugkit_scripts=("$HOME"/.profile.d/*.sh); }
 _slugkit_list
 for _slugkit_script in "${_slugkit_scripts[@]}" "$HOME/.profile"; do
@@ -85,7 +86,7 @@ def check_command(line: str) -> str:
 
 def boot_command(home: str, env: Mapping[str, str], line: str) -> Command:
     """Return the command that boots a dyno in *home* and then becomes the shell *line*."""
-    argv = ("bash", "--noprofile", "--norc", "-c", BOOT, "bash", line, LIFELINE_FD)
+    argv = ("bash", "--noprofile", "--norc", "-p", "-c", BOOT, "bash", line, LIFELINE_FD)
     return Command(argv, env, Path(home), lifeline=True)
 
 
@@ -129,6 +130,8 @@ def listens(port: int, uid: int) -> bool:
 
 
 _LISTEN = "0A"
+# Where 127.0.0.1 is answered, as the kernel spells it: any address, itself, and both as IPv6 knows them.
+_REACHABLE = ("00000000", "0100007F", "0" * 32, "0000000000000000FFFF00000100007F")
 
 
 def _listens(table: Path, port: int, uid: int) -> bool:
@@ -136,9 +139,9 @@ def _listens(table: Path, port: int, uid: int) -> bool:
         lines = table.read_text().splitlines()[1:]
     except FileNotFoundError:
         return False
-    suffix = f":{port:04X}"
+    wanted = {f"{address}:{port:04X}" for address in _REACHABLE}
     for line in lines:
         _, local, _, state, _, _, _, owner, *_ = line.split()
-        if state == _LISTEN and local.endswith(suffix) and int(owner) == uid:
+        if state == _LISTEN and local in wanted and int(owner) == uid:
             return True
     return False

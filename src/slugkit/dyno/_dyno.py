@@ -150,11 +150,13 @@ class Dyno:
         if self._watched and self._process is not None:
             _exec.kill(self._process, signal.SIGKILL)
         elif self._status is None:
-            for fd in tuple(self._open):
-                self._forget(fd)
-            if self._process is not None:
-                _exec.end(self._process)
-            self._finish(127)
+            try:
+                for fd in tuple(self._open):
+                    self._forget(fd)
+                if self._process is not None:
+                    _exec.end(self._process, _exec.open_init(self._process))
+            finally:
+                self._finish(127)
 
     def _start(self) -> None:
         if self._stopping:  # the runner was closed in between
@@ -279,9 +281,7 @@ class Dyno:
             self._supervisor.unwatch(pidfd)
             os.close(pidfd)
             status = _exec.exit_status(process.popen)
-            _exec.kill(process, signal.SIGKILL)
-            if init is not None:  # it is gone when the last process of its namespace is
-                _exec.wait_gone(init, _DRAIN)
+            _exec.extinguish(process, init)
             self._drain(status, time.monotonic() + _DRAIN)
 
         self._supervisor.watch(pidfd, exited)

@@ -4,9 +4,11 @@ It lives as long as the runner, which is what makes bwrap's ``--die-with-parent`
 when the *thread* that started a process ends, and this one ends with the runner or with the whole program.
 """
 
+import ctypes
 import heapq
 import itertools
 import os
+import platform
 import selectors
 import threading
 import time
@@ -89,6 +91,7 @@ class Supervisor:
             self._calls.popleft()()
 
     def _loop(self) -> None:
+        _leave_session_keyring()
         while not self._ended or self._calls:
             timeout = min(max(self._timers[0][0] - time.monotonic(), 0), _LONGEST_WAIT) if self._timers else None
             for key, _ in self._selector.select(timeout):
@@ -96,6 +99,17 @@ class Supervisor:
                     _safely(key.data)
             while self._timers and self._timers[0][0] <= time.monotonic():
                 _safely(heapq.heappop(self._timers)[2])
+
+
+_KEYCTL = {"x86_64": 250, "aarch64": 219}  # system call numbers
+_JOIN_SESSION_KEYRING = 1
+
+
+def _leave_session_keyring() -> None:
+    """Give this thread, and every dyno it starts, an empty session keyring: the host program's is readable by all."""
+    number = _KEYCTL.get(platform.machine())
+    if number is not None:
+        ctypes.CDLL(None).syscall(number, _JOIN_SESSION_KEYRING, None)
 
 
 def _safely(callback: Callable[[], None]) -> None:

@@ -2,7 +2,7 @@
 
 from ._bubblewrap import Bubblewrap
 from ._choice import choose
-from ._spec import Bind, Dir, File, Link, Mount, Sandbox, SandboxSpec, Tmpfs
+from ._spec import Bind, File, Link, Mount, Sandbox, SandboxSpec, Tmpfs
 from ._stack import REGISTRY_ETC, dyno_uid, stack_view
 from ._unconfined import Unconfined
 
@@ -10,7 +10,6 @@ __all__ = [
     "REGISTRY_ETC",
     "Bind",
     "Bubblewrap",
-    "Dir",
     "File",
     "Link",
     "Mount",

@@ -16,7 +16,7 @@ from attrs import frozen
 from .. import _exec
 from ..command import INFO_FD, Command, DataFile, HiddenArgs
 from ._selftest import self_test
-from ._spec import Bind, Dir, File, Link, Mount, SandboxSpec, Tmpfs
+from ._spec import Bind, File, Link, Mount, SandboxSpec, Tmpfs
 
 _MISSING = "bwrap is not on PATH (Debian, Ubuntu: apt-get install bubblewrap)"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -33,6 +33,17 @@ _NAMESPACES = (
     "--new-session",  # TIOCSTI
     *("--proc", "/proc", "--dev", "/dev"),
 )
+# setpriv still is root when it starts: LD_PRELOAD or GLIBC_TUNABLES of the app's must not reach it. So the app's
+# environment travels under names that mean nothing, and a shell gives them back once there is nothing to gain.
+_VEIL = "_slugkit_env_"
+_UNVEIL = f"""
+for _veiled in "${{!{_VEIL}@}}"; do
+  export "${{_veiled#{_VEIL}}}=${{!_veiled}}"
+  unset "$_veiled"
+done
+unset _veiled
+exec "$@"
+"""
 _PRIVILEGES = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP")
 
 
@@ -53,8 +64,9 @@ class Bubblewrap:
             args += _parents(mount.inside, spec.mounts[:index])
             args += _mount(mount)
         args += ["--remount-ro", "/dev", "--remount-ro", "/", "--clearenv"]
+        prefix = "" if spec.uid is None else _VEIL
         for name, value in command.env.items():
-            args += ["--setenv", name, value]
+            args += ["--setenv", prefix + name, value]
         if command.cwd is not None:
             args += ["--chdir", str(command.cwd)]
         argv = (_program() or "bwrap", "--info-fd", INFO_FD, "--args", HiddenArgs(tuple(args)))
@@ -80,14 +92,8 @@ def _become(spec: SandboxSpec) -> tuple[str, ...]:
     if spec.uid is None:
         return ()
     who = ("--reuid", str(spec.uid), "--regid", str(spec.uid), "--clear-groups")
-    return (
-        "/usr/bin/setpriv",
-        *who,
-        "--no-new-privs",
-        "--bounding-set=-all",
-        "--inh-caps=-all",
-        "--",
-    )
+    drop = ("/usr/bin/setpriv", *who, "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--")
+    return (*drop, "/bin/bash", "--noprofile", "--norc", "-p", "-c", _UNVEIL, "bash")
 
 
 def _parents(inside: str, mounted: tuple[Mount, ...]) -> list[str]:
@@ -105,8 +111,6 @@ def _mount(mount: Mount) -> list[str | DataFile]:
             return [kind, str(host), inside]
         case Tmpfs(inside, size):
             return ["--perms", "1777", "--size", str(size), "--tmpfs", inside]
-        case Dir(inside):
-            return ["--dir", inside]
         case Link(target, inside):
             return ["--symlink", target, inside]
         case File(inside, data):

@@ -27,13 +27,6 @@ class Tmpfs:
 
 
 @frozen
-class Dir:
-    """An empty directory that cannot be written."""
-
-    inside: str
-
-
-@frozen
 class Link:
     """A symbolic link."""
 
@@ -49,7 +42,7 @@ class File:
     data: bytes = field(repr=False)
 
 
-Mount = Bind | Tmpfs | Dir | Link | File
+Mount = Bind | Tmpfs | Link | File
 
 
 @frozen

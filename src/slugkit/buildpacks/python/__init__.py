@@ -197,7 +197,7 @@ def _requirements(context: BuildContext) -> str | None:
 
 
 def _whole(root: Path, name: str, text: str, depth: int = 8) -> str | None:
-    """Return *text* with every requirements file it includes, or None when it names anything by path or URL, or too deep."""
+    """Return *text* with every requirements file it includes; None when it names anything by path or URL."""
     if _ELSEWHERE.search(text) or not depth:
         return None
     parts = [text]
