@@ -8,8 +8,8 @@ import socket
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from slugkit.build._checkout import checkout
 from slugkit.errors import SlugkitError, SourceNotFoundError, SourceUnusableError, UnsafeMemberError
 from slugkit.source import DirectorySource, GitSource, Source, TarballSource, as_source
+from support import NOBODY, as_nobody
 
-NOBODY = 65534
 FILES = {"Procfile": b"web: ./run\n", "run": b"#!/bin/sh\n", "lib/a.txt": b"a\n", "lib/deep/b.txt": b"b\n"}
 
 
@@ -187,19 +187,6 @@ def test_a_build_directory_inside_of_the_source_is_not_copied_into_itself(tmp_pa
     assert _files(directory) == FILES
 
 
-@contextmanager
-def _nobody() -> Iterator[None]:
-    """Be an ordinary user for a while; one who is not root is one already."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.mark.parametrize("name", ["secret.key", "lib/closed"])
 def test_what_cannot_be_read_is_named(name: str) -> None:
     """A file or directory that cannot be read is an error that names it, never a build without it."""
@@ -213,7 +200,7 @@ def test_what_cannot_be_read_is_named(name: str) -> None:
         bad.mkdir()
     bad.chmod(0o000)
     try:
-        with _nobody(), pytest.raises(SourceUnusableError) as caught:
+        with as_nobody(), pytest.raises(SourceUnusableError) as caught:
             Build(home).take(DirectorySource(source))
         assert name in caught.value.reason
         assert "Permission denied" in caught.value.reason

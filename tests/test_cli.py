@@ -26,6 +26,7 @@ from slugkit._version import __version__
 from slugkit.archive import Slug
 from slugkit.cli import run
 from slugkit.testing import make_slug, write_tree
+from support import pids_with
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
@@ -110,19 +111,6 @@ def read_until(stream: IO[str] | None, text: str) -> list[str]:
 def document(text: str | bytes) -> Any:  # noqa: ANN401 - whatever JSON can hold
     """Return the one JSON document that *text* is."""
     return json.loads(text)
-
-
-def pids_with(text: str) -> list[int]:
-    """Return the processes of this machine whose command line holds *text*, zombies left out."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            try:
-                if text.encode() in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return found
 
 
 def none_left(text: str) -> bool:

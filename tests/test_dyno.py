@@ -38,6 +38,7 @@ from slugkit.events import DynoStateChanged
 from slugkit.logline import LogLine
 from slugkit.slug import Manifest, Platform
 from slugkit.testing import make_slug
+from support import pids_with
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
@@ -66,19 +67,6 @@ def wait_for(dyno: Dyno, text: str) -> None:
     while not any(text in line.message for line in dyno.logs() if line.source == "app"):
         assert time.monotonic() < deadline, messages(dyno)
         time.sleep(0.01)
-
-
-def pids_with(text: str) -> list[int]:
-    """Return the processes of this machine whose command line holds *text*, zombies left out."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != os.getpid():
-            try:
-                if text.encode() in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return found
 
 
 def wait_for_none(text: str, seconds: float) -> list[int]:

@@ -13,7 +13,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,8 +26,8 @@ from slugkit.archive._tar import BLOCK, END, Kind, Member, header, members, padd
 from slugkit.archive._unpack import TarStream
 from slugkit.errors import CorruptSlugError, OutputError, SlugkitError, SlugTooLargeError, UnsafeMemberError
 from slugkit.slug import Manifest
+from support import NOBODY, as_nobody
 
-NOBODY = 65534
 MANIFEST = Manifest(process_types={"web": "python app.py"}, stack="heroku-24")
 
 
@@ -665,19 +665,6 @@ def test_secrets_behind_links_stay_out(tmp_path: Path) -> None:
 # --- whole or not at all ---------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _nobody() -> Iterator[None]:
-    """Be an ordinary user for a while; one who is not root is one already."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.fixture
 def public() -> Iterator[Path]:
     """Yield a directory that an ordinary user reaches: pytest's own are private to root."""
@@ -759,7 +746,7 @@ def test_unwritable_directory_is_one_error(public: Path) -> None:
     (public / "out").mkdir()
     (public / "out").chmod(0o555)
 
-    with _nobody(), pytest.raises(OutputError, match="Permission denied"):
+    with as_nobody(), pytest.raises(OutputError, match="Permission denied"):
         pack(public / "app", MANIFEST, public / "out/o.tgz")
     assert _listing(public / "out") == []
 
@@ -779,7 +766,7 @@ def test_unreadable_files_are_named(public: Path, name: str) -> None:
     bad.chmod(0o000)
 
     try:
-        with _nobody(), pytest.raises(SlugkitError) as caught:
+        with as_nobody(), pytest.raises(SlugkitError) as caught:
             pack(root, MANIFEST, out / "o.tgz")
     finally:
         bad.chmod(0o755)

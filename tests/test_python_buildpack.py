@@ -177,10 +177,9 @@ class TestForReal:
             ran = runner.run(Slug.open(built[0]), "python app.py; which python pip")
             maps = runner.run(Slug.open(built[0]), f'python -c "{code}"').output
 
-        assert ran.output.split() == [
-            *("ok", f"/app/.heroku/python/lib/python{VERSION}/site-packages/six.py"),
-            *("/app/.heroku/python/bin/python", "/app/.heroku/python/bin/pip"),
-        ]
+        ok, six, *found = ran.output.split()
+        assert (ok, found) == ("ok", ["/app/.heroku/python/bin/python", "/app/.heroku/python/bin/pip"])
+        assert six.startswith(f"/app/.heroku/python/lib/python{VERSION}/")  # site-packages, or Debian's name for it
         assert maps.startswith("/app/.heroku/python /app/.heroku/python\n")
         assert sys.base_prefix.startswith("/usr") or sys.base_prefix not in maps
 

@@ -188,8 +188,8 @@ def test_where_a_path_is_inside() -> None:
     spec = SandboxSpec(
         (
             Bind(Path("/usr"), "/usr"),
-            Bind(Path("/work/tmp"), "/tmp", writable=True),
-            Bind(Path("/work/tmp/build"), "/app"),
+            Bind(Path("/ws/tmp"), "/tmp", writable=True),
+            Bind(Path("/ws/tmp/build"), "/app"),
             Tmpfs("/work", 1),
         )
     )
@@ -197,20 +197,20 @@ def test_where_a_path_is_inside() -> None:
         path: Bubblewrap().inside(spec, Path(path))
         for path in (
             "/usr/bin/env",
-            "/work/tmp/cache/x",
-            "/work/tmp/build",
-            "/work/tmp/build/a b",
-            "/work/tmpx",
+            "/ws/tmp/cache/x",
+            "/ws/tmp/build",
+            "/ws/tmp/build/a b",
+            "/ws/tmpx",
             "/etc",
         )
     }
 
     assert inside == {
         "/usr/bin/env": "/usr/bin/env",
-        "/work/tmp/cache/x": "/tmp/cache/x",
-        "/work/tmp/build": "/app",
-        "/work/tmp/build/a b": "/app/a b",
-        "/work/tmpx": "/work/tmpx",
+        "/ws/tmp/cache/x": "/tmp/cache/x",
+        "/ws/tmp/build": "/app",
+        "/ws/tmp/build/a b": "/app/a b",
+        "/ws/tmpx": "/ws/tmpx",
         "/etc": "/etc",
     }
 

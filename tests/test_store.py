@@ -20,8 +20,7 @@ from slugkit.archive import Slug, pack
 from slugkit.errors import CorruptSlugError, OutputError, SlugkitError, SlugNotFoundError, UnsafeMemberError
 from slugkit.slug import Manifest
 from slugkit.store import DirectoryStore
-
-NOBODY = 65534
+from support import as_nobody
 
 
 def _slug(directory: Path, files: dict[str, bytes], name: str = "app") -> Slug:
@@ -448,19 +447,6 @@ def test_a_stray_file_among_the_staging_directories_does_no_harm(slug: Slug, sto
 # --- disks that say no -----------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _nobody() -> Iterator[None]:
-    """Be an ordinary user for a while; one who is not root is one already."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.fixture
 def public() -> Iterator[Path]:
     """Yield a directory that an ordinary user reaches: pytest's own are private to root."""
@@ -541,7 +527,7 @@ def test_an_unusable_store_is_one_error(public: Path, spoil: Callable[[Path], ob
     store = DirectoryStore(public / "store")
     spoil(store.root)
 
-    with _nobody(), pytest.raises(SlugkitError) as caught:
+    with as_nobody(), pytest.raises(SlugkitError) as caught:
         store.tree(slug)
     assert isinstance(caught.value, OutputError)
     assert str(store.root) in str(caught.value)
@@ -555,6 +541,6 @@ def test_a_read_only_store_still_serves(public: Path) -> None:
     for path in [store.root, *store.root.iterdir()]:
         path.chmod(0o555)
 
-    with _nobody():
+    with as_nobody():
         assert store.tree(Slug.open(slug.path)) == tree
         assert (tree / "run").read_bytes() == FILES["run"]
