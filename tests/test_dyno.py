@@ -216,7 +216,7 @@ def test_hosts_processes_and_files_are_out_of_reach(
 
 def test_config_vars_show_in_no_process_listing(runner: DynoRunner, tmp_path: Path) -> None:
     """A config var's value is in no command line on the machine, and in no environment but the app's own."""
-    secret = "hunter2-and-more"
+    secret = f"hunter2-{os.getpid()}"
     slug = make_slug(tmp_path, {"Procfile": "ready"}, worker="exec tail -n 1 -f Procfile /dev/null")
     worker = runner.start(slug, "worker", config_vars={"SECRET": secret})
     wait_for(worker, "ready")
