@@ -10,9 +10,28 @@ import shutil
 import stat
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 
 from attrs import frozen
+
+from .errors import OutputError, SlugkitError
+
+
+@contextmanager
+def writing(path: str | PathLike[str]) -> Iterator[None]:
+    """Say an OSError of the block as what it is to the caller: *path* could not be written.
+
+    Raises:
+        OutputError: The disk said no. Errors that are slugkit's own already stay what they are.
+    """
+    try:
+        yield
+    except SlugkitError:
+        raise
+    except OSError as error:
+        raise OutputError(os.fspath(path), error.strerror or str(error)) from error
 
 
 @frozen

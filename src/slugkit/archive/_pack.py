@@ -10,8 +10,8 @@ from typing import IO
 
 from attrs import evolve, frozen
 
-from .._tree import Entry, open_beneath, walk
-from ..errors import InvalidSettingError, OutputError, SlugTooLargeError, UnsafeMemberError
+from .._tree import Entry, open_beneath, walk, writing
+from ..errors import InvalidSettingError, SlugTooLargeError, UnsafeMemberError
 from ..slug import MANIFEST_PATH, Manifest, encode_manifest, sha256_digest
 from ._gzip import MemberWriter
 from ._rules import MemberTable
@@ -90,31 +90,22 @@ def _appearing(output: Path) -> Iterator[IO[bytes]]:
     """
     partial = output.with_name(f".{output.name[:100]}.{uuid.uuid4().hex[:8]}.partial")
     try:
-        with _said(output):
+        with writing(output):
             out = _unnamed(partial)
         with out:
             yield out
-            with _said(output):
+            with writing(output):
                 out.flush()
                 os.fsync(out.fileno())
                 if not partial.exists():
                     # Without a src_dir_fd, which an absolute path ignores, Python calls link(), which follows nothing.
                     fd = out.fileno()
                     os.link(f"/proc/self/fd/{fd}", partial, src_dir_fd=fd, follow_symlinks=True)
-        with _said(output):
+        with writing(output):
             partial.replace(output)
     finally:
         with suppress(FileNotFoundError, NotADirectoryError):
             partial.unlink()
-
-
-@contextmanager
-def _said(output: Path) -> Iterator[None]:
-    """Say an OSError as what it is: the output could not be written."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(str(output), error.strerror or str(error)) from error
 
 
 def _unnamed(partial: Path) -> IO[bytes]:
@@ -131,7 +122,7 @@ class _Saying:
         self._out, self._output = out, output
 
     def write(self, data: bytes) -> int:
-        with _said(self._output):
+        with writing(self._output):
             return self._out.write(data)
 
 

@@ -10,8 +10,8 @@ from typing import IO
 
 from attrs import define, field, frozen
 
-from .._tree import remove_tree
-from ..errors import CorruptSlugError, OutputError, SlugkitError, SourceUnusableError, UnsafeMemberError
+from .._tree import remove_tree, writing
+from ..errors import CorruptSlugError, SourceUnusableError, UnsafeMemberError
 from ..slug import MANIFEST_PATH, Manifest, decode_manifest, sha256_digest
 from ._gzip import MAGIC, inflate
 from ._rules import MemberTable, check_path
@@ -220,15 +220,11 @@ def _staged(directory: Path) -> Iterator[Path]:
     """Yield a staging directory that becomes *directory* by one rename, or is removed with all that is in it."""
     staging = directory.parent / f".{directory.name}.{uuid.uuid4().hex[:8]}.partial"
     try:
-        staging.mkdir(mode=0o755)
-        staging.chmod(0o755)
-        yield staging
-        staging.rename(directory)
-    except OSError as error:
-        remove_tree(staging)
-        if isinstance(error, SlugkitError):
-            raise
-        raise OutputError(str(directory), error.strerror or str(error)) from error
+        with writing(directory):
+            staging.mkdir(mode=0o755)
+            staging.chmod(0o755)
+            yield staging
+            staging.rename(directory)
     except BaseException:
         remove_tree(staging)
         raise

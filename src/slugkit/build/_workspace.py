@@ -16,8 +16,8 @@ from pathlib import Path
 from attrs import define, field
 
 from .. import _log
-from .._tree import copy_tree, give_to, make_readable, remove_tree
-from ..errors import OutputError, SlugkitError
+from .._tree import copy_tree, give_to, make_readable, remove_tree, writing
+from ..errors import OutputError
 
 
 @define
@@ -148,7 +148,7 @@ def _remove_stale(app_cache: Path) -> None:
 
 def _write_back(workspace: Workspace, cache: Path) -> None:
     """Put the workspace's cache in the place of *cache*: new beside old, then two renames."""
-    try:
+    with writing(cache):
         if workspace.cache_dir.is_symlink() or not workspace.cache_dir.is_dir():
             return  # a command has put something else there: the old cache stays
         make_readable(workspace.cache_dir)
@@ -159,7 +159,3 @@ def _write_back(workspace: Workspace, cache: Path) -> None:
             cache.rename(old)
         new.rename(cache)
         remove_tree(old)
-    except OSError as error:
-        if isinstance(error, SlugkitError):
-            raise
-        raise OutputError(str(cache), error.strerror or str(error)) from error

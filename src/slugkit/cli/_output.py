@@ -29,6 +29,7 @@ from ..events import (
     SlugPacked,
 )
 from ..logline import harmless
+from ..sandbox import NAMES
 
 JSON = "--json"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,7 +37,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 json_option = click.option(JSON, "as_json", is_flag=True, help="Print one JSON document on stdout.")
 sandbox_option = click.option(
     "--sandbox",
-    type=click.Choice(["auto", "bubblewrap", "none"]),
+    type=click.Choice(NAMES),
     default="auto",
     show_default=True,
     help="What confines the code that is run; none promises nothing.",

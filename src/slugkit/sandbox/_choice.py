@@ -8,6 +8,9 @@ from ._unconfined import Unconfined
 #: What "auto" tries, strongest first.
 PREFERRED: tuple[Sandbox, ...] = (Bubblewrap(),)
 
+#: What ``sandbox=`` and ``--sandbox`` understand.
+NAMES = ("auto", *(sandbox.name for sandbox in (*PREFERRED, Unconfined())))
+
 
 def choose(sandbox: str | Sandbox) -> Sandbox:
     """Return the sandbox that *sandbox* names, after trying it for real; "auto" takes the strongest that works.
@@ -27,5 +30,4 @@ def choose(sandbox: str | Sandbox) -> Sandbox:
         if reason is None:
             return candidate
         tried.append((candidate.name, reason))
-    names = ", ".join(s.name for s in (*PREFERRED, Unconfined()))
-    raise SandboxUnavailableError(tuple(tried) or ((str(sandbox), f"not one of auto, {names}"),))
+    raise SandboxUnavailableError(tuple(tried) or ((str(sandbox), f"not one of {', '.join(NAMES)}"),))

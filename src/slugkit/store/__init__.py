@@ -14,9 +14,9 @@ from typing import Protocol
 
 from attrs import field, frozen
 
-from .._tree import remove_tree, walk
+from .._tree import remove_tree, walk, writing
 from ..archive import Slug
-from ..errors import OutputError, SlugkitError, UnsafeMemberError
+from ..errors import UnsafeMemberError
 
 
 class SlugStore(Protocol):
@@ -51,12 +51,8 @@ class DirectoryStore:
             OutputError: The disk said no; the store is unchanged.
         """
         name = self.root / "digests" / slug.digest.removeprefix("sha256:")
-        try:
+        with writing(self.root):
             return self._known(name) or self._unpack(slug, name)
-        except OSError as error:
-            if isinstance(error, SlugkitError):
-                raise
-            raise OutputError(str(self.root), error.strerror or str(error)) from error
 
     def _known(self, name: Path) -> Path | None:
         """Return the whole tree that *name* names, or None."""
