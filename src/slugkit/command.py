@@ -43,7 +43,10 @@ LIFELINE_FD = "{lifeline-fd}"
 
 @frozen
 class Completed:
-    """What came of a command: its exit status (128 + the signal when killed) and its merged output."""
+    """What came of a command: its exit status (128 + the signal when killed) and its output, merged unless captured.
+
+    Of an output of more than 32 MiB the last part is kept.
+    """
 
     status: int
     output: str
@@ -66,10 +69,12 @@ class Runner(Protocol):
         cwd: Path | None = None,
         check: bool = True,
         show: Show = "indented",
+        capture: bool = False,
     ) -> Completed:
         """Return what came of *argv*; with *check*, a status other than 0 raises `CommandFailedError`.
 
-        *show* says how its lines reach the build's output: indented as a detail, as they are, or not at all.
+        *show* says how its lines reach the build's output: indented as a detail, as they are, or not at all. With
+        *capture* its standard output is an answer: returned, never shown, and apart from its standard error.
         """
 
 

@@ -54,6 +54,14 @@ class BuildLine:
 
 
 @frozen
+class ProcessesLeft:
+    """A buildpack's command ended and left processes running, by their command lines; they are dead now."""
+
+    command: str
+    processes: tuple[str, ...]
+
+
+@frozen
 class ProcfileWarned:
     """A line of the Procfile does not do what its author may think."""
 
@@ -126,6 +134,7 @@ BuildEvent = (
     | BuildpackDetected
     | SeveralBuildpacksDetected
     | BuildLine
+    | ProcessesLeft
     | ProcfileWarned
     | ProcessTypesDiscovered
     | PackingStarted

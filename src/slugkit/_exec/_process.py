@@ -4,8 +4,11 @@ import os
 import selectors
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO
+
+from attrs import define, field
 
 from ..command import Command, Completed
 from ..logline import LineSplitter
@@ -16,6 +19,7 @@ DEVNULL, PIPE, STDOUT = subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT
 
 _DRAIN = 1.0  # seconds to wait for the rest of the output when a stray process holds the pipe
 _CHUNK = 65536
+_LARGEST_OUTPUT = 32 * 2**20  # bytes of one command's output that are kept in memory
 
 
 class StartError(Exception):
@@ -58,30 +62,67 @@ def run(
     *,
     on_line: Callable[[str], None] | None = None,
     deadline: float | None = None,
+    capture: bool = False,
 ) -> Completed:
     """Run *command* to its end, its output merged and shown live to *on_line*.
+
+    With *capture*, what is returned is its standard output alone, and what is shown is its standard error.
 
     Raises:
         DeadlineError: The monotonic clock reached *deadline*; the whole sandbox is dead by then.
         StartError: The program is not there or may not be executed.
     """
     try:
-        process = spawn(command, stderr=subprocess.STDOUT)
+        process = spawn(command, stderr=subprocess.PIPE if capture else subprocess.STDOUT)
     except OSError as error:
         raise StartError(str(error)) from error
     init = open_init(process)
-    lines: list[str] = []
+    kept = _Kept()
 
     def take(line: str) -> None:
-        lines.append(line)
+        kept.add((line + "\n").encode("utf-8", "surrogateescape"))
+        show(line)
+
+    def show(line: str) -> None:
         if on_line is not None:
             on_line(line)
 
+    stdout, stderr = process.popen.stdout, process.popen.stderr
+    assert stdout is not None  # noqa: S101 - spawn() made it a pipe
+    sinks = {stdout: _lines(take)} if stderr is None else {stdout: kept.add, stderr: _lines(show)}
     try:
-        _pump(process.popen, take, deadline)
+        _pump(process.popen, sinks, deadline)
     finally:
         end(process, init)
-    return Completed(exit_status(process.popen), "".join(line + "\n" for line in lines))
+    return Completed(exit_status(process.popen), kept.text())
+
+
+@define
+class _Kept:
+    """The end of an output, up to a size: a command that never stops printing must not take the memory."""
+
+    parts: deque[bytes] = field(factory=deque)
+    size: int = 0
+
+    def add(self, data: bytes) -> None:
+        self.parts.append(data)
+        self.size += len(data)
+        while self.size > _LARGEST_OUTPUT:
+            self.size -= len(self.parts.popleft())
+
+    def text(self) -> str:
+        return b"".join(self.parts).decode("utf-8", "replace")
+
+
+def _lines(take: Callable[[str], None]) -> Callable[[bytes], None]:
+    """Return what hands on bytes as lines; b"" ends the last one."""
+    splitter = LineSplitter()
+
+    def feed(data: bytes) -> None:
+        for line in splitter.feed(data) if data else splitter.flush():
+            take(line)
+
+    return feed
 
 
 def end(process: Process, init: int | None) -> None:
@@ -110,14 +151,16 @@ def exit_status(popen: "subprocess.Popen[bytes]") -> int:
     return code if code >= 0 else 128 - code
 
 
-def _pump(popen: "subprocess.Popen[bytes]", take: Callable[[str], None], deadline: float | None) -> None:
-    """Hand on lines until the output ends, or the process has ended and a stray holds the pipe."""
-    assert popen.stdout is not None  # noqa: S101 - spawn() made it a pipe
-    splitter = LineSplitter()
+_Sinks = Mapping[IO[bytes], Callable[[bytes], None]]
+
+
+def _pump(popen: "subprocess.Popen[bytes]", sinks: _Sinks, deadline: float | None) -> None:
+    """Feed each pipe's bytes to its sink until all end, or the process has ended and a stray holds one; then b""."""
+    feeds = {pipe.fileno(): feed for pipe, feed in sinks.items()}
     ended: float | None = None
-    for data in _chunks(popen.stdout):
-        for line in splitter.feed(data):
-            take(line)
+    for fd, data in _chunks(list(feeds)):
+        if data:
+            feeds[fd](data)
         now = time.monotonic()
         if deadline is not None and now >= deadline:
             raise DeadlineError
@@ -125,25 +168,27 @@ def _pump(popen: "subprocess.Popen[bytes]", take: Callable[[str], None], deadlin
             ended = now
         if ended is not None and (not data and now - ended > _DRAIN):
             break
-    for line in splitter.flush():
-        take(line)
+    for feed in feeds.values():
+        feed(b"")
     try:
         popen.wait(None if deadline is None else max(deadline - time.monotonic(), 0.01))
     except subprocess.TimeoutExpired:
         raise DeadlineError from None
 
 
-def _chunks(pipe: IO[bytes]) -> Iterator[bytes]:
-    """Yield what comes through *pipe* until its end, and b"" ten times a second while nothing does."""
-    fd = pipe.fileno()
-    os.set_blocking(fd, False)
+def _chunks(fds: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """Yield what comes through the pipes *fds* until all have ended, and b"" ten times a second while nothing does."""
     with selectors.DefaultSelector() as selector:
-        selector.register(fd, selectors.EVENT_READ)
-        while True:
-            if not selector.select(0.1):
-                yield b""
-                continue
-            data = os.read(fd, _CHUNK)
-            if not data:
-                return
-            yield data
+        for fd in fds:
+            os.set_blocking(fd, False)
+            selector.register(fd, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(0.1)
+            if not ready:
+                yield fds[0], b""
+            for key, _ in ready:
+                data = os.read(key.fd, _CHUNK)
+                if data:
+                    yield key.fd, data
+                else:
+                    selector.unregister(key.fd)

@@ -41,7 +41,8 @@ from ..sandbox import Sandbox, choose, dyno_uid
 from ..slug import BuildpackRecord, Manifest
 from ..source import Source, as_source
 from ._checkout import checkout
-from ._confinement import SandboxRunner, build_env, build_spec, trusted_env
+from ._commands import SandboxRunner
+from ._confinement import build_env, build_spec, trusted_env
 from ._describe import announce, describe, empty_writable_directories, read_procfile
 from ._packs import Packs
 from ._workspace import Workspace, open_workspace, scratch_workspace
@@ -206,7 +207,7 @@ class SlugBuilder:
         spec = build_spec(workspace, uid, host_env)
         host_env = trusted_env(sandbox, spec, host_env)
         env = build_env(self._stack, sandbox.inside(spec, workspace.home), commit, host_env)
-        run = SandboxRunner(sandbox, spec, env, workspace.build_dir, self._say, self.timeout)
+        run = SandboxRunner(sandbox, spec, env, workspace.build_dir, self._emit, self.timeout)
         return BuildContext(workspace.build_dir, workspace.cache_dir, self.config_vars, run, self._say)
 
     def _finish(self, build: _Build, records: tuple[BuildpackRecord, ...], defaults: ReleaseDefaults) -> CompiledApp:

@@ -1,24 +1,14 @@
-"""What a build's commands see, who they are, and how they are run."""
+"""What a build's commands see: their mounts and their environment."""
 
 import os
-import shlex
 import sys
-import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import field, frozen
-
-from .. import _exec
-from ..command import Command, Completed, Show
 from ..environ import BUILD_PATH, TRUST_ENV, compose_env
-from ..errors import BuildpackError, BuildTimeoutError, CommandFailedError
 from ..sandbox import REGISTRY_ETC, Bind, Mount, Sandbox, SandboxSpec, stack_view
 from ._workspace import Workspace
-
-_LAST_LINES = 20
-_INDENT = " " * 7
 
 
 def build_spec(workspace: Workspace, uid: int | None, host_env: Mapping[str, str]) -> SandboxSpec:
@@ -89,72 +79,3 @@ def _in_usr(path: str) -> bool:
 
 def _in_stack(path: Path) -> bool:
     return any(path.is_relative_to(shown) for shown in ("/usr", "/etc/ssl/certs", "/etc/pki"))
-
-
-@frozen
-class SandboxRunner:
-    """The `Runner` of a build: each command confined, shown live, and ended when the build's time is up."""
-
-    sandbox: Sandbox
-    spec: SandboxSpec
-    env: Mapping[str, str]
-    cwd: Path
-    on_line: Callable[[str], None]
-    limit: float
-    deadline: float = field()
-
-    @deadline.default
-    def _deadline(self) -> float:
-        return time.monotonic() + self.limit
-
-    def __call__(
-        self,
-        argv: Sequence[str | Path],
-        *,
-        env: Mapping[str, str | Path] | None = None,
-        cwd: Path | None = None,
-        check: bool = True,
-        show: Show = "indented",
-    ) -> Completed:
-        """Return what came of *argv*.
-
-        Raises:
-            CommandFailedError: *check*, and its status is not 0.
-            BuildTimeoutError: The build's time is up; everything it started is dead.
-        """
-        command = Command(
-            tuple(self._inside(argument) for argument in argv),
-            env=compose_env(self.env, {n: self._inside(v) for n, v in (env or {}).items()}),
-            cwd=Path(self._inside(cwd or self.cwd)),
-        )
-        prefix = _INDENT if show == "indented" else ""
-        on_line = None if show == "no" else lambda line: self.on_line(prefix + line)
-        try:
-            confined = self.sandbox.confine(command, self.spec)
-            done = _exec.run(confined, on_line=on_line, deadline=self.deadline)
-        except _exec.DeadlineError:
-            raise BuildTimeoutError(self.limit) from None
-        except _exec.StartError as error:
-            raise CommandFailedError(_brief(argv), 127, (str(error),)) from error
-        self._check_directories()
-        if check and done.status != 0:
-            last = tuple(done.output.splitlines()[-_LAST_LINES:])
-            raise CommandFailedError(_brief(argv), done.status, last)
-        return done
-
-    def _check_directories(self) -> None:
-        """Refuse what a command may have put in the place of BUILD_DIR: the host goes on to read and write there.
-
-        Nothing of the command runs any more, so what is seen now stays true. A pack may have made the directory anew.
-        """
-        if self.cwd.is_symlink() or not self.cwd.is_dir():
-            raise BuildpackError("the build directory is no longer a directory")
-        self.cwd.chmod(0o755)
-
-    def _inside(self, argument: str | Path) -> str:
-        return argument if isinstance(argument, str) else self.sandbox.inside(self.spec, argument)
-
-
-def _brief(argv: Sequence[str | Path]) -> str:
-    """Return the command as an error names it: programs and files by name, without their directories."""
-    return shlex.join(arg if isinstance(arg, str) else arg.name for arg in argv)

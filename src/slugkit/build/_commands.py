@@ -1,0 +1,133 @@
+"""How a build's commands are run: confined, shown live, waited for to the last process, ended when time is up."""
+
+import shlex
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from attrs import evolve, field, frozen
+
+from .. import _exec
+from .._tree import read_beneath
+from ..command import Command, Completed, Show
+from ..environ import compose_env
+from ..errors import BuildpackError, BuildTimeoutError, CommandFailedError
+from ..events import BuildEvent, BuildLine, ProcessesLeft
+from ..sandbox import Sandbox, SandboxSpec
+
+_LAST_LINES = 20
+_INDENT = " " * 7
+_SHELL = ("bash", "--noprofile", "--norc", "-p", "-c")
+
+# Runs a command as a shell would (one without a shebang is bash's, contract.md 2.1), then waits half a second for what
+# it left behind: `exec > >(sed ...)` is still printing when the script has ended. What then still runs is listed in
+# the file $0; it dies with the sandbox. $1 says whose processes /proc shows: the sandbox's "own", or the whole "host".
+_SHIM = r"""
+whose=$1; shift
+exec 9>&2 2>/dev/null
+(exec -- "$@" 2>&9 9>&-)
+status=$?
+strays() {
+  local entry line
+  found=()
+  for entry in /proc/[0-9]*; do
+    [[ ${entry#/proc/} == 1 || ${entry#/proc/} == "$$" ]] && continue
+    IFS= read -r line <"$entry/stat" || continue
+    set -- ${line##*) }  # state, parent, group, session
+    [[ $1 == Z || ($whose == host && $4 != "$$") ]] || found+=("$entry")
+  done
+  ((${#found[@]}))
+}
+for ((tries = 0; tries < 25; tries++)); do
+  strays || exit "$status"
+  /bin/sleep 0.02
+done
+for entry in "${found[@]}"; do
+  mapfile -d "" -t words <"$entry/cmdline" && printf "%s\n" "${words[*]}"
+done >"$0"
+exit "$status"
+"""
+
+
+@frozen
+class SandboxRunner:
+    """The `Runner` of a build; ``limit`` is in seconds from when it is made."""
+
+    sandbox: Sandbox
+    spec: SandboxSpec
+    env: Mapping[str, str] = field(repr=False)
+    cwd: Path
+    emit: Callable[[BuildEvent], None]
+    limit: float
+    deadline: float = field()
+
+    @deadline.default
+    def _deadline(self) -> float:
+        return time.monotonic() + self.limit
+
+    def extended(self, seconds: float) -> "SandboxRunner":
+        """Return a runner whose time is up in *seconds*, whatever is left of this one's."""
+        return evolve(self, deadline=time.monotonic() + seconds)
+
+    def __call__(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        env: Mapping[str, str | Path] | None = None,
+        cwd: Path | None = None,
+        check: bool = True,
+        show: Show = "indented",
+        capture: bool = False,
+    ) -> Completed:
+        """Return what came of *argv*.
+
+        Raises:
+            CommandFailedError: *check*, and its status is not 0.
+            BuildTimeoutError: The build's time is up; everything it started is dead.
+        """
+        left = self.cwd.parent / f".left-{uuid.uuid4().hex[:8]}"
+        whose = "host" if self.sandbox.name == "none" else "own"
+        command = Command(
+            (*_SHELL, _SHIM, self._inside(left), whose, *map(self._inside, argv)),
+            env=compose_env(self.env, {n: self._inside(v) for n, v in (env or {}).items()}),
+            cwd=Path(self._inside(cwd or self.cwd)),
+        )
+        prefix = _INDENT if show == "indented" else ""
+        on_line = None if show == "no" else lambda line: self.emit(BuildLine(prefix + line))
+        try:
+            confined = self.sandbox.confine(command, self.spec)
+            done = _exec.run(confined, on_line=on_line, deadline=self.deadline, capture=capture)
+        except _exec.DeadlineError:
+            raise BuildTimeoutError(self.limit) from None
+        except _exec.StartError as error:
+            raise CommandFailedError(_brief(argv), 127, (str(error),)) from error
+        self._check_directories()
+        self._tell_left(_brief(argv), left)
+        if check and done.status != 0:
+            last = tuple(done.output.splitlines()[-_LAST_LINES:])
+            raise CommandFailedError(_brief(argv), done.status, last)
+        return done
+
+    def _tell_left(self, command: str, left: Path) -> None:
+        text = read_beneath(left.parent, left.name)
+        if text is not None:
+            left.unlink()
+            self.emit(ProcessesLeft(command, tuple(text.decode("utf-8", "replace").splitlines())))
+
+    def _check_directories(self) -> None:
+        """Refuse what a command may have put in the place of BUILD_DIR: the host goes on to read and write there.
+
+        Nothing of the command runs any more, so what is seen now stays true. A pack may have made the directory anew.
+        """
+        if self.cwd.is_symlink() or not self.cwd.is_dir():
+            raise BuildpackError("the build directory is no longer a directory")
+        self.cwd.chmod(0o755)
+
+    def _inside(self, argument: str | Path) -> str:
+        return argument if isinstance(argument, str) else self.sandbox.inside(self.spec, argument)
+
+
+def _brief(argv: Sequence[str | Path]) -> str:
+    """Return the command as an error names it: programs and files by name, without their directories."""
+    return shlex.join(arg if isinstance(arg, str) else arg.name for arg in argv)
