@@ -4,7 +4,9 @@ Everything goes by descriptor or by a path whose parents were just seen to be re
 never swallowed (``os.walk`` loses an unreadable directory without a word).
 """
 
+import ctypes
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -150,6 +152,31 @@ def give_to(root: Path, uid: int, gid: int) -> None:
     os.chown(root, uid, gid, follow_symlinks=False)
     for entry in walk(root):
         os.chown(root / entry.path, uid, gid, follow_symlinks=False)
+
+
+def digest(root: Path, *, skip: Callable[[str], bool] | None = None) -> str:
+    """Return the sha256 of what is below *root*, in hex: names, contents, links and whether it can be run."""
+    hasher = hashlib.sha256()
+    for entry in walk(root, skip=skip):
+        path = root / entry.path
+        kind, content = b"d", b""
+        if entry.is_link:
+            kind, content = b"l", os.fsencode(os.readlink(path))
+        elif entry.is_file:
+            kind, content = (b"x" if entry.info.st_mode & 0o111 else b"f"), path.read_bytes()
+        name = os.fsencode(entry.path)
+        hasher.update(b"%b %d %b %d\0" % (kind, len(name), name, len(content)) + content)
+    return hasher.hexdigest()
+
+
+def sync(directory: Path) -> None:
+    """Bring the file system of *directory* to the disk: a power cut must not lose what was reported as stored."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    finally:
+        os.close(fd)
 
 
 def make_readable(root: Path) -> None:

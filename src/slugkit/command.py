@@ -37,6 +37,15 @@ class Command:
     lifeline: bool = False
 
 
+#: Bash that sources .profile.d/*.sh in C-locale order, then .profile (contract.md 4.3): `return` works, a failure has
+#: no effect.
+PROFILE = r"""
+_slugkit_list() { local LC_ALL=C; _slugkit_scripts=("$HOME"/.profile.d/*.sh); }
+_slugkit_list
+for _slugkit_script in "${_slugkit_scripts[@]}" "$HOME/.profile"; do
+  [ -f "$_slugkit_script" ] && . "$_slugkit_script"
+done
+"""
 INFO_FD = "{info-fd}"
 LIFELINE_FD = "{lifeline-fd}"
 

@@ -30,8 +30,9 @@ HOST_ENV: tuple[str, ...] = (
     "NO_PROXY",
 )
 
-#: PATH of detect and compile, and of a dyno, which is shorter (contract.md 2.4 and 4.2).
+#: PATH of detect and compile, of test-compile and test, and of a dyno, which are shorter (contract.md 2.4 and 4.2).
 BUILD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CI_PATH = "/usr/local/bin:/usr/bin:/bin:/app/.sprettur/bin/"
 DYNO_PATH = "/usr/local/bin:/usr/bin:/bin"
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -161,8 +161,46 @@ class UnknownBuildpackError(SlugkitError, LookupError):
 
     @property
     def hint(self) -> str | None:
-        """Those there are."""
-        return f"buildpacks here: {', '.join(self.known)}"
+        """Those there are, and what else may stand there."""
+        return f"buildpacks here: {', '.join(self.known)}; or name a directory, a git URL, a .tgz file or URL"
+
+
+@frozen
+class BuildpackFetchError(SlugkitError, OSError):
+    """A buildpack that was named by its place could not be brought here."""
+
+    code: ClassVar[str] = "buildpack.fetch-failed"
+
+    buildpack: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the place, without credentials, and why not."""
+        return f"error fetching buildpack {self.buildpack}: {self.reason}"
+
+    @property
+    def hint(self) -> str | None:
+        """What a place can be."""
+        return "a buildpack is a name, a directory, a git URL with #branch, #tag or #commit, or a .tgz file or URL"
+
+
+@frozen
+class InvalidBuildpackError(SlugkitError, ValueError):
+    """What is at a buildpack's place is none."""
+
+    code: ClassVar[str] = "buildpack.invalid"
+
+    buildpack: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the place and what is missing."""
+        return f"{self.buildpack} is no buildpack: {self.reason}"
+
+    @property
+    def hint(self) -> str | None:
+        """What a buildpack has to be."""
+        return "a buildpack is a directory with bin/detect and bin/compile, or an object with detect, compile, release"
 
 
 @frozen

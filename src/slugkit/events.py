@@ -3,10 +3,11 @@
 One stream feeds the Heroku-style text, the JSON lines and the live progress.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 
 @frozen
@@ -14,6 +15,14 @@ class BuildStarted:
     """A build begins, of what the caller named as its source."""
 
     source: str
+
+
+@frozen
+class WorkspaceOpened:
+    """Where, on this machine, the source is now and the build happens; gone when it ends."""
+
+    build_dir: str
+    cache_dir: str
 
 
 @frozen
@@ -37,6 +46,40 @@ class BuildpackDetected:
 
     buildpack: str
     name: str
+
+
+@frozen
+class StepStarted:
+    """A step of a buildpack begins: detect, compile, release, report, test-compile or test."""
+
+    buildpack: str
+    step: str
+
+
+@frozen
+class StepEnded:
+    """It ends, after so many seconds; ``status`` is an exit status, 1 for a no or a failure that has none."""
+
+    buildpack: str
+    step: str
+    status: int
+    seconds: float
+
+
+@frozen
+class BuildpackExported:
+    """A buildpack changes the environment of those after it; None takes a variable away (contract.md 2.6)."""
+
+    buildpack: str
+    variables: Mapping[str, str | None] = field(repr=False)
+
+
+@frozen
+class BuildpackReported:
+    """What a buildpack's report says, after a success or a failure (contract.md 2.9)."""
+
+    buildpack: str
+    facts: Mapping[str, str | int | float | bool]
 
 
 @frozen
@@ -129,9 +172,14 @@ class DynoStateChanged:
 
 BuildEvent = (
     BuildStarted
+    | WorkspaceOpened
     | SourceIgnored
     | BuildpacksChosen
     | BuildpackDetected
+    | StepStarted
+    | StepEnded
+    | BuildpackExported
+    | BuildpackReported
     | SeveralBuildpacksDetected
     | BuildLine
     | ProcessesLeft

@@ -5,6 +5,7 @@ which the sandbox or the boot script consumes before the app's first instruction
 """
 
 from ._family import Process, extinguish, kill, members, open_init, signal_quietly
+from ._git import git, last_line
 from ._process import DEVNULL, PIPE, STDOUT, DeadlineError, StartError, close, end, exit_status, run, spawn
 
 __all__ = [
@@ -18,7 +19,9 @@ __all__ = [
     "end",
     "exit_status",
     "extinguish",
+    "git",
     "kill",
+    "last_line",
     "members",
     "open_init",
     "run",

@@ -157,8 +157,10 @@ def unpack_slug(file: IO[bytes], path: str, directory: Path, mtime: int | None =
     return sha256_digest(stream.hash)
 
 
-def unpack_source(path: Path, directory: Path) -> None:
+def unpack_source(path: Path, directory: Path, *, keep: str = "") -> None:
     """Unpack the tarball *path* into *directory*, which was absent, less its single top-level directory if any.
+
+    A top-level directory called *keep* stays: it belongs to what is in the tarball.
 
     Raises:
         SourceUnusableError: It is no tar archive, compressed by gzip or not.
@@ -172,7 +174,7 @@ def unpack_source(path: Path, directory: Path) -> None:
     except CorruptSlugError as error:
         raise SourceUnusableError(str(path), f"no whole tarball: {error.reason}") from error
     inside = list(directory.iterdir())
-    if len(inside) == 1 and inside[0].is_dir() and not inside[0].is_symlink():
+    if len(inside) == 1 and inside[0].is_dir() and not inside[0].is_symlink() and inside[0].name != keep:
         moved = directory.with_name(f".{uuid.uuid4().hex}")
         inside[0].rename(moved)
         directory.rmdir()

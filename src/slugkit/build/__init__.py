@@ -1,6 +1,8 @@
 """The build narrative: a source becomes a compiled app, and a compiled app becomes a slug."""
 
 from ._builder import CompiledApp, SlugBuilder
+from ._ci import TestRun
 from ._text import heroku_text, human_size
+from ._workspace import write_env_dir
 
-__all__ = ["CompiledApp", "SlugBuilder", "heroku_text", "human_size"]
+__all__ = ["CompiledApp", "SlugBuilder", "TestRun", "heroku_text", "human_size", "write_env_dir"]

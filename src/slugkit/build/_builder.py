@@ -10,11 +10,12 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
-from ..archive import EPOCH, Slug, measure, pack
+from ..archive import Slug, measure, pack
 from ..buildpacks import (
     BuildContext,
     Buildpack,
     Detection,
+    Fetcher,
     ReleaseDefaults,
     Runtime,
 )
@@ -22,8 +23,6 @@ from ..environ import HOST_ENV, check_config_vars, pick, user_cache
 from ..errors import (
     BuildTimeoutError,
     CompileFailedError,
-    InvalidSettingError,
-    OutputError,
     SlugkitError,
 )
 from ..events import (
@@ -36,16 +35,19 @@ from ..events import (
     PackingStarted,
     SlugPacked,
     SourceIgnored,
+    WorkspaceOpened,
 )
 from ..sandbox import Sandbox, choose, dyno_uid
 from ..slug import BuildpackRecord, Manifest
 from ..source import Source, as_source
 from ._checkout import checkout
+from ._ci import TestRun, run_tests
 from ._commands import SandboxRunner
-from ._confinement import build_env, build_spec, trusted_env
+from ._confinement import build_env, build_spec, ci_env, trusted_env
 from ._describe import announce, describe, empty_writable_directories, read_procfile
-from ._packs import Packs
-from ._workspace import Workspace, open_workspace, scratch_workspace
+from ._output import checked_output, source_date_epoch
+from ._packs import Packs, asked_for
+from ._workspace import Workspace, open_workspace, scratch_workspace, write_env_dir
 
 _MIB = 2**20
 SOFT_LIMIT = 300 * _MIB  # bytes; contract.md 3.4
@@ -69,7 +71,6 @@ class _Build:
 
     workspace: Workspace
     packs: Packs
-    context: BuildContext
     commit: str | None
 
 
@@ -121,7 +122,7 @@ class SlugBuilder:
             SandboxUnavailableError: Nothing here confines a build.
         """
         with self._reporting(), self._started(source, scratch=True) as build:
-            return build.packs.first(build.context)[1]
+            return build.packs.first()[1]
 
     @contextmanager
     def compile(self, source: "Source | str | PathLike[str]") -> Iterator[CompiledApp]:
@@ -144,7 +145,7 @@ class SlugBuilder:
     ) -> Iterator[CompiledApp]:
         with self._reporting(), self._started(source, leave_out) as build:
             with self._keeping(build.workspace):
-                records, defaults = build.packs.run(build.context)
+                records, defaults = build.packs.run()
                 app = self._finish(build, records, defaults)
             yield app
 
@@ -157,14 +158,14 @@ class SlugBuilder:
             OutputError: The file cannot be written.
         """
         with self._reporting():
-            path = _checked_output(output)
+            path = checked_output(output)
             self._emit(PackingStarted(*measure(app.root)))
             digests = pack(
                 app.root,
                 app.manifest,
                 path,
                 max_size=self.max_size,
-                mtime=_source_date_epoch(),
+                mtime=source_date_epoch(),
                 on_progress=self._on_progress,
             )
             self._emit(SlugPacked(str(path), digests.size, SOFT_LIMIT))
@@ -177,15 +178,35 @@ class SlugBuilder:
             SlugkitError: Whatever `compile` and `package` raise; *output* is checked before anything is run.
         """
         with self._reporting():
-            path = _checked_output(output)
+            path = checked_output(output)
         with self._compiled(source, (path,)) as app:
             return self.package(app, path)
 
+    def test(self, source: "Source | str | PathLike[str]") -> TestRun:
+        """Return what came of the app's tests, prepared and run by its buildpacks as Heroku CI does (contract.md 2.10).
+
+        The build happens in /app itself, with ``CI=true``.
+
+        Raises:
+            SlugkitError: Whatever `compile` raises.
+            BuildpackError: Nothing says how the tests are run.
+        """
+        with self._reporting(), self._started(source, in_app=True) as build, self._keeping(build.workspace):
+            return run_tests(build.packs)
+
     @contextmanager
     def _started(
-        self, source: "Source | str | PathLike[str]", leave_out: tuple[Path, ...] = (), *, scratch: bool = False
+        self,
+        source: "Source | str | PathLike[str]",
+        leave_out: tuple[Path, ...] = (),
+        *,
+        scratch: bool = False,
+        in_app: bool = False,
     ) -> Iterator[_Build]:
-        """Yield a build with its source checked out, but for the paths to *leave_out*, and its commands confined."""
+        """Yield a build with its source checked out, but for the paths to *leave_out*, and its commands confined.
+
+        It happens in a directory below /tmp, with an /app of its own beside it; or *in_app*, as tests do.
+        """
         origin = as_source(source)
         sandbox = choose(self.sandbox)
         self._emit(BuildStarted(str(source if isinstance(source, str | PathLike) else origin.path)))
@@ -195,20 +216,27 @@ class SlugBuilder:
             if ignored is not None:
                 self._emit(SourceIgnored(ignored))
             read_procfile(workspace.build_dir)  # now, rather than after minutes of compiling
-            packs = Packs.of(self.buildpacks, self.runtime, self._emit)
-            self._emit(BuildpacksChosen(self._stack, tuple(pack.name for pack in packs.asked_for)))
-            yield _Build(workspace, packs, self._context(workspace, sandbox, commit), commit)
+            host_env = pick(os.environ, self.host_env)
+            packs = asked_for(self.buildpacks, workspace.build_dir, self.runtime, Fetcher(host_env))
+            self._emit(BuildpacksChosen(self._stack, tuple(pack.name for pack in packs)))
+            runner = self._runner(workspace, sandbox, commit, host_env, in_app=in_app)
+            context = BuildContext(workspace.build_dir, workspace.cache_dir, self.config_vars, runner, self._say)
+            write_env_dir(context.env_dir, self.config_vars)
+            if runner.spec.uid is not None:
+                workspace.give_to(runner.spec.uid)
+            self._emit(WorkspaceOpened(str(workspace.build_dir), str(workspace.cache_dir)))
+            yield _Build(workspace, Packs(packs, self.runtime, context, runner, self._emit), commit)
 
-    def _context(self, workspace: Workspace, sandbox: Sandbox, commit: str | None) -> BuildContext:
+    def _runner(
+        self, workspace: Workspace, sandbox: Sandbox, commit: str | None, host_env: Mapping[str, str], *, in_app: bool
+    ) -> SandboxRunner:
         uid = dyno_uid() if sandbox.name != "none" else None
-        if uid is not None:
-            workspace.give_to(uid)
-        host_env = pick(os.environ, self.host_env)
-        spec = build_spec(workspace, uid, host_env)
+        app = workspace.build_dir if in_app else workspace.home
+        spec = build_spec(workspace, app, uid, host_env)
         host_env = trusted_env(sandbox, spec, host_env)
-        env = build_env(self._stack, sandbox.inside(spec, workspace.home), commit, host_env)
-        run = SandboxRunner(sandbox, spec, env, workspace.build_dir, self._emit, self.timeout)
-        return BuildContext(workspace.build_dir, workspace.cache_dir, self.config_vars, run, self._say)
+        own = ci_env(commit) if in_app else {}
+        env = build_env(self._stack, sandbox.inside(spec, app), commit, host_env) | own
+        return SandboxRunner(sandbox, spec, env, workspace.build_dir, self._emit, self.timeout)
 
     def _finish(self, build: _Build, records: tuple[BuildpackRecord, ...], defaults: ReleaseDefaults) -> CompiledApp:
         root = build.workspace.build_dir
@@ -265,25 +293,3 @@ class SlugBuilder:
         path = source.path.absolute()
         key = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
         return user_cache(os.environ) / "builds" / f"{path.name[:100] or 'app'}-{key}"
-
-
-def _checked_output(output: str | PathLike[str]) -> Path:
-    """Return *output* if a file can be put there, before a build spends minutes to find out."""
-    path = Path(output)
-    if path.is_symlink():
-        path = path.resolve()
-    if path.exists() and not path.is_file():  # a directory, or /dev/null, which root could replace
-        raise OutputError(str(path), "it is a directory" if path.is_dir() else "it is not a regular file")
-    if not path.absolute().parent.is_dir():
-        raise OutputError(str(path), "its directory does not exist")
-    if not os.access(path.absolute().parent, os.W_OK):
-        raise OutputError(str(path), "its directory is not writable")
-    return path
-
-
-def _source_date_epoch() -> int:
-    """Return the time every entry bears: SOURCE_DATE_EPOCH (reproducible-builds.org), or 1980."""
-    text = os.environ.get("SOURCE_DATE_EPOCH", str(EPOCH))
-    if not text.isdecimal() or len(text) > 20:  # noqa: PLR2004 - int() refuses 4 300
-        raise InvalidSettingError("SOURCE_DATE_EPOCH", "not a number of seconds")
-    return int(text)

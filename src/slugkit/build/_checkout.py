@@ -1,4 +1,8 @@
-"""Copy a source into BUILD_DIR: without ``.git``, without what ``.slugignore`` names, and without running it."""
+"""Copy a source into BUILD_DIR: without ``.git``, without what ``.slugignore`` names, and without running it.
+
+The work tree of a git ref is written from a bare repository of ours that only borrows the objects: the configuration
+of the one that was named is never read.
+"""
 
 import os
 import re
@@ -7,32 +11,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .. import _exec
+from .._exec import git, last_line
 from .._tree import copy_tree, read_beneath, remove_tree, walk
 from ..archive import unpack_source
-from ..command import Command, Completed
 from ..environ import BUILD_PATH
 from ..errors import SlugkitError, SourceUnusableError
 from ..slugignore import Tree, ignored
 from ..source import DirectorySource, GitSource, Source, TarballSource
 
-# A repository's own configuration runs code (security.md 6): hooks, monitors, filters and transports are off, and
-# the work tree is written from a bare repository of ours that only borrows the objects.
-_SAFE = (
-    *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never"),
-    *("-c", "safe.directory=*", "-c", "core.attributesFile=/dev/null"),
-)
 _LARGEST_REFS = 64 * 2**20  # bytes of packed-refs
-_GIT_ENV = {
-    "PATH": BUILD_PATH,
-    "HOME": "/nonexistent",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_ALLOW_PROTOCOL": "none",
-    "GIT_TERMINAL_PROMPT": "0",
-    "LC_ALL": "C",
-}
 
 
 def checkout(source: Source, build_dir: Path, leave_out: Iterable[Path] = ()) -> tuple[str | None, int | None]:
@@ -169,23 +156,14 @@ def _git_dirs(repository: Path) -> tuple[Path, Path]:
 def _resolve(repository: Path, ours: Path, ref: str) -> str:
     if "\0" in ref:
         raise SourceUnusableError(str(repository), f"no commit {ref!r}")
-    found = _git("--git-dir", ours, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
+    found = git("--git-dir", ours, "rev-parse", "--verify", "--end-of-options", f"{ref}^{{commit}}")
     commit = found.output.rstrip("\n").rpartition("\n")[2]  # behind a warning that the ref is ambiguous
     if found.status != 0 or not re.fullmatch(r"[0-9a-f]{40,64}", commit):
-        raise SourceUnusableError(str(repository), f"no commit {ref!r}: {_last(found)}")
+        raise SourceUnusableError(str(repository), f"no commit {ref!r}: {last_line(found)}")
     return commit
 
 
 def _git_or_raise(repository: Path, *arguments: str | Path) -> None:
-    done = _git(*arguments)
+    done = git(*arguments)
     if done.status != 0:
-        raise SourceUnusableError(str(repository), f"git: {_last(done)}")
-
-
-def _git(*arguments: str | Path) -> Completed:
-    return _exec.run(Command(("git", *_SAFE, *map(str, arguments)), env=_GIT_ENV))
-
-
-def _last(done: Completed) -> str:
-    lines = done.output.strip().splitlines()
-    return lines[-1] if lines else f"git exited with status {done.status}"
+        raise SourceUnusableError(str(repository), f"git: {last_line(done)}")

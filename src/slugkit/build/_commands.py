@@ -22,9 +22,11 @@ _SHELL = ("bash", "--noprofile", "--norc", "-p", "-c")
 
 # Runs a command as a shell would (one without a shebang is bash's, contract.md 2.1), then waits half a second for what
 # it left behind: `exec > >(sed ...)` is still printing when the script has ended. What then still runs is listed in
-# the file $0; it dies with the sandbox. $1 says whose processes /proc shows: the sandbox's "own", or the whole "host".
+# the file $1; it dies with the sandbox. $2 says whose processes /proc shows: the sandbox's "own", or the whole "host".
+# An empty script succeeds; bash 5.2 would complain of it, and say "Success".
 _SHIM = r"""
-whose=$1; shift
+left=$1 whose=$2; shift 2
+[[ $1 == /* && -f $1 && ! -s $1 ]] && exit
 exec 9>&2 2>/dev/null
 (exec -- "$@" 2>&9 9>&-)
 status=$?
@@ -45,7 +47,7 @@ for ((tries = 0; tries < 25; tries++)); do
 done
 for entry in "${found[@]}"; do
   mapfile -d "" -t words <"$entry/cmdline" && printf "%s\n" "${words[*]}"
-done >"$0"
+done >"$left"
 exit "$status"
 """
 
@@ -70,6 +72,11 @@ class SandboxRunner:
         """Return a runner whose time is up in *seconds*, whatever is left of this one's."""
         return evolve(self, deadline=time.monotonic() + seconds)
 
+    def exporting(self, changes: Mapping[str, str | None]) -> "SandboxRunner":
+        """Return a runner whose commands' environment has these *changes*; None takes a variable away."""
+        env = {**self.env, **changes}
+        return evolve(self, env={name: value for name, value in env.items() if value is not None})
+
     def __call__(
         self,
         argv: Sequence[str | Path],
@@ -89,7 +96,7 @@ class SandboxRunner:
         left = self.cwd.parent / f".left-{uuid.uuid4().hex[:8]}"
         whose = "host" if self.sandbox.name == "none" else "own"
         command = Command(
-            (*_SHELL, _SHIM, self._inside(left), whose, *map(self._inside, argv)),
+            (*_SHELL, _SHIM, "slugkit", self._inside(left), whose, *map(self._inside, argv)),
             env=compose_env(self.env, {n: self._inside(v) for n, v in (env or {}).items()}),
             cwd=Path(self._inside(cwd or self.cwd)),
         )

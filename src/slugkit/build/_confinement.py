@@ -6,20 +6,20 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..environ import BUILD_PATH, TRUST_ENV, compose_env
+from ..environ import BUILD_PATH, CI_PATH, TRUST_ENV, compose_env
 from ..sandbox import REGISTRY_ETC, Bind, Mount, Sandbox, SandboxSpec, stack_view
 from ._workspace import Workspace
 
 
-def build_spec(workspace: Workspace, uid: int | None, host_env: Mapping[str, str]) -> SandboxSpec:
-    """Return the view of a build: the stack, a private /tmp with BUILD_DIR and CACHE_DIR, a writable /app."""
+def build_spec(workspace: Workspace, app: Path, uid: int | None, host_env: Mapping[str, str]) -> SandboxSpec:
+    """Return the view of a build: the stack, a private /tmp with BUILD_DIR and CACHE_DIR, and *app* as /app."""
     return SandboxSpec(
         (
             *stack_view(uid, REGISTRY_ETC),
             *_tools(),
             *_trust(host_env),
             Bind(workspace.tmp, "/tmp", writable=True),  # noqa: S108 - inside the sandbox
-            Bind(workspace.home, "/app", writable=True),
+            Bind(app, "/app", writable=True),
         ),
         uid,
     )
@@ -37,6 +37,19 @@ def build_env(stack: str, home: str, commit: str | None, host_env: Mapping[str, 
         "DYNO": "build.1",
     }
     return compose_env(host_env, own)
+
+
+def ci_env(commit: str | None) -> dict[str, str]:
+    """Return what test-compile and test have besides or instead (contract.md 2.4)."""
+    return {
+        "PATH": CI_PATH,
+        "CI": "true",
+        "CI_NODE_INDEX": "0",
+        "CI_NODE_TOTAL": "1",
+        "HEROKU_TEST_RUN_ID": str(uuid.uuid4()),
+        "HEROKU_TEST_RUN_BRANCH": "",
+        "HEROKU_TEST_RUN_COMMIT_VERSION": commit or "",
+    }
 
 
 def _tools() -> tuple[Mount, ...]:

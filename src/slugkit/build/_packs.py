@@ -1,19 +1,30 @@
-"""Which buildpacks take part in a build, and their turns: detect, compile, release, one pack after the other."""
+"""Which buildpacks take part in a build, and their turns: detect, compile, export, pack by pack; release; report."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
-from attrs import frozen
+from attrs import define, evolve, frozen
 
+from .. import _log
+from .._tree import read_beneath
 from .._version import __version__
 from ..buildpacks import (
     LAST_RESORT,
     BuildContext,
     Buildpack,
     Detection,
+    Exporting,
+    Fetcher,
+    NotDetected,
     ReleaseDefaults,
+    Reporting,
     Runtime,
-    builtin,
+    detectable,
     find,
+    find_for_app,
 )
 from ..environ import check_config_vars
 from ..errors import (
@@ -23,42 +34,48 @@ from ..errors import (
     IncompatibleBuildpackError,
     NoBuildpackError,
 )
-from ..events import BuildEvent, BuildpackDetected, SeveralBuildpacksDetected
+from ..events import (
+    BuildEvent,
+    BuildpackDetected,
+    BuildpackExported,
+    BuildpackReported,
+    SeveralBuildpacksDetected,
+    StepEnded,
+    StepStarted,
+)
 from ..slug import BuildpackRecord, check_process_types
+from ._commands import SandboxRunner
 
 Emit = Callable[[BuildEvent], None]
+_REPORT_TIME = 10.0  # seconds, also when the build's own time is up
+
+
+Taken = list[tuple[Buildpack, Detection]]
 
 
 @frozen
 class Packs:
-    """The buildpacks a builder was given, in order; none means that one is to be detected."""
+    """The buildpacks of a build and what each is given; none asked for means that one is to be detected."""
 
     asked_for: tuple[Buildpack, ...]
     runtime: Runtime
+    context: BuildContext
+    runner: SandboxRunner
     emit: Emit
 
-    @classmethod
-    def of(cls, buildpacks: Sequence[str | Buildpack] | None, runtime: Runtime, emit: Emit) -> "Packs":
-        """Return the packs that *buildpacks* names or is.
-
-        Raises:
-            UnknownBuildpackError: One of them does not exist here.
-        """
-        return cls(tuple(find(one, runtime) for one in buildpacks or ()), runtime, emit)
-
-    def first(self, context: BuildContext) -> tuple[Buildpack, Detection]:
-        """Return the first buildpack that applies: of those asked for, or of the built-in ones (contract.md 2.5).
+    def first(self) -> tuple[Buildpack, Detection]:
+        """Return the first buildpack that applies: of those asked for, or of those detection tries (contract.md 2.5).
 
         Raises:
             IncompatibleBuildpackError: The first one asked for does not apply.
-            NoBuildpackError: None of the built-in ones does.
+            NoBuildpackError: None that detection tries does.
         """
         if self.asked_for:
-            return self.asked_for[0], _applies(self.asked_for[0], context)
-        tried = [(pack, pack.detect(context)) for pack in builtin(self.runtime)]
+            return self.asked_for[0], self._applies(self.asked_for[0], self.context)
+        tried = [(pack, self._detect(pack, self.context)) for pack in detectable(self.runtime)]
         found = [(pack, answer) for pack, answer in tried if isinstance(answer, Detection)]
         if not found:
-            tried.append((LAST_RESORT, LAST_RESORT.detect(context)))
+            tried.append((LAST_RESORT, self._detect(LAST_RESORT, self.context)))
             found = [(pack, answer) for pack, answer in tried if isinstance(answer, Detection)]
         if not found:
             raise NoBuildpackError(tuple((p.name, no.reason) for p, no in tried if not isinstance(no, Detection)))
@@ -66,48 +83,151 @@ class Packs:
             self.emit(SeveralBuildpacksDetected(tuple(detection.name for _, detection in found)))
         return found[0]
 
-    def run(self, context: BuildContext) -> tuple[tuple[BuildpackRecord, ...], ReleaseDefaults]:
-        """Detect and compile each pack before the next is asked (contract.md 2.6); the last one's defaults count.
+    def run(self) -> tuple[tuple[BuildpackRecord, ...], ReleaseDefaults]:
+        """Detect and compile each pack before the next is asked, then release and report (contract.md 2.6, 2.9).
+
+        Of the packs that say anything of releases the last one counts.
 
         Raises:
-            IncompatibleBuildpackError, NoBuildpackError: As `first`.
+            IncompatibleBuildpackError, NoBuildpackError: As `first`; and for a later pack, after all that work.
             CompileFailedError: One of them failed.
         """
-        first, detection = self.first(context)
-        records: list[BuildpackRecord] = []
-        for pack in (first, *self.asked_for[1:]):
-            if records:
-                detection = _applies(pack, context)
+        taken: Taken = []
+        try:
+            self.prepare(_compile, taken)
+            answers = [self._release(pack, detection) for pack, detection in taken]
+        finally:
+            for pack, _ in taken:
+                self._report(pack)
+        defaults = next((answer for answer in reversed(answers) if answer is not None), ReleaseDefaults())
+        return tuple(_record(pack, detection) for pack, detection in taken), defaults
+
+    def prepare(self, step: Callable[[Any, BuildContext], None], taken: Taken) -> BuildContext:
+        """Detect, run *step* of and take the exports of each pack in turn; return what the next one would be given.
+
+        Each pack that detects the app joins *taken*, also when its step then fails.
+        """
+        context, runner = self.context, self.runner
+        pack, detection = self.first()
+        for later in (*self.asked_for[1:], None):
             self.emit(BuildpackDetected(pack.name, detection.name))
-            defaults = _compiled(pack, detection, context)
-            records.append(_record(pack, detection))
-        return tuple(records), defaults
+            taken.append((pack, detection))
+            with self.step(pack, step.__name__.strip("_").replace("_", "-")), _compiling(detection):
+                step(pack, context)
+            runner = runner.exporting(self._exports(pack, detection, context))
+            context = evolve(context, run=runner)
+            if later is not None:
+                pack, detection = later, self._applies(later, context)
+        return context
 
+    def _applies(self, pack: Buildpack, context: BuildContext) -> Detection:
+        answer = self._detect(pack, context)
+        if isinstance(answer, Detection):
+            return answer
+        raise IncompatibleBuildpackError(pack.name, answer.reason)
 
-def _record(pack: Buildpack, detection: Detection) -> BuildpackRecord:
-    module = type(pack).__module__
-    if module.startswith("slugkit.buildpacks"):
-        return BuildpackRecord(pack.name, __version__, "builtin", detection.name)
-    return BuildpackRecord(pack.name, str(getattr(pack, "version", "unknown")), f"python:{module}", detection.name)
-
-
-def _applies(pack: Buildpack, context: BuildContext) -> Detection:
-    answer = pack.detect(context)
-    if isinstance(answer, Detection):
+    def _detect(self, pack: Buildpack, context: BuildContext) -> Detection | NotDetected:
+        with self.step(pack, "detect") as step:
+            answer = pack.detect(context)
+            step.status = 0 if isinstance(answer, Detection) else 1
         return answer
-    raise IncompatibleBuildpackError(pack.name, answer.reason)
+
+    def _exports(self, pack: Buildpack, detection: Detection, context: BuildContext) -> Mapping[str, str | None]:
+        """Return what *pack* changes in the environment of the packs after it (contract.md 2.6)."""
+        if not isinstance(pack, Exporting):
+            return {}
+        with _compiling(detection):
+            changes = pack.export(context)
+        if changes:
+            self.emit(BuildpackExported(pack.name, changes))
+        return changes
+
+    def _release(self, pack: Buildpack, detection: Detection) -> ReleaseDefaults | None:
+        with self.step(pack, "release"), _compiling(detection):
+            defaults = pack.release(self.context)
+            if defaults is not None:
+                check_process_types(defaults.process_types)
+                check_config_vars(defaults.config_vars)
+        return defaults
+
+    def _report(self, pack: Buildpack) -> None:
+        """Tell what *pack* reports; whatever goes wrong with that is nobody's concern (contract.md 2.9)."""
+        if not isinstance(pack, Reporting):
+            return
+        context = evolve(self.context, run=self.runner.extended(_REPORT_TIME))
+        try:
+            with self.step(pack, "report"):
+                facts = pack.report(context)
+        except Exception as error:  # noqa: BLE001 - never fatal
+            _log.debug("a buildpack's report failed", buildpack=pack.name, error=repr(error))
+        else:
+            if facts:
+                self.emit(BuildpackReported(pack.name, facts))
+
+    @contextmanager
+    def step(self, pack: Buildpack, name: str) -> Iterator["Step"]:
+        """Tell when a step of *pack* starts and ends, with its exit status: 1 for a failure that has none."""
+        under_way, started = Step(), time.monotonic()
+        self.emit(StepStarted(pack.name, name))
+        try:
+            yield under_way
+        except BaseException as error:
+            under_way.status = _status(error)
+            raise
+        finally:
+            self.emit(StepEnded(pack.name, name, under_way.status, round(time.monotonic() - started, 4)))
 
 
-def _compiled(pack: Buildpack, detection: Detection, context: BuildContext) -> ReleaseDefaults:
+@define
+class Step:
+    """A step under way, and the status it is about to end with."""
+
+    status: int = 0
+
+
+def _compile(pack: Buildpack, context: BuildContext) -> None:
+    pack.compile(context)
+
+
+def _status(error: BaseException) -> int:
+    return error.status if isinstance(error, CommandFailedError | CompileFailedError) else 1
+
+
+@contextmanager
+def _compiling(detection: Detection) -> Iterator[None]:
+    """Say a failure of the block as what it is to the caller: the app could not be compiled."""
     try:
-        pack.compile(context)
-        defaults = pack.release(context)
-        check_process_types(defaults.process_types)
-        check_config_vars(defaults.config_vars)
-    except ValueError as error:
-        raise CompileFailedError(detection.name, 1, (str(error),)) from error
+        yield
     except CommandFailedError as error:
         raise CompileFailedError(detection.name, error.status, error.last_lines) from error
     except BuildpackError as error:
         raise CompileFailedError(detection.name, 1, (error.reason,), fix=error.fix) from error
-    return defaults
+    except ValueError as error:
+        raise CompileFailedError(detection.name, 1, (str(error),)) from error
+
+
+def _record(pack: Buildpack, detection: Detection) -> BuildpackRecord:
+    module = type(pack).__module__
+    ours = module.startswith("slugkit.buildpacks")
+    version = getattr(pack, "version", __version__ if ours else "unknown")
+    source = getattr(pack, "source", "builtin" if ours else f"python:{module}")
+    return BuildpackRecord(pack.name, str(version), str(source), detection.name)
+
+
+def asked_for(
+    buildpacks: Sequence[str | Buildpack] | None, root: Path, runtime: Runtime, fetcher: Fetcher
+) -> tuple[Buildpack, ...]:
+    """Return the buildpacks that a build of *root* is to use, brought here: *buildpacks*, else its ``.buildpacks``.
+
+    ``.buildpacks`` has a place or name a line; blanks around it and lines that start with ``#`` mean nothing
+    (contract.md 2.5, as herokuish reads it).
+
+    Raises:
+        UnknownBuildpackError: One of them does not exist here.
+        BuildpackFetchError, InvalidBuildpackError: One cannot be had, or is none.
+    """
+    if buildpacks:
+        return tuple(find(one, runtime, fetcher) for one in buildpacks)
+    listed = (read_beneath(root, ".buildpacks") or b"").decode("utf-8", "replace")
+    names = [line.strip() for line in listed.split("\n")]
+    return tuple(find_for_app(name, runtime, fetcher) for name in names if name and not name.startswith("#"))

@@ -9,7 +9,7 @@ import fcntl
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -56,6 +56,20 @@ class Workspace:
         kept = self.root.with_name(self.root.name.replace("work-", "failed-"))
         self.root.rename(kept)
         return kept
+
+
+def write_env_dir(directory: Path, config_vars: Mapping[str, str]) -> None:
+    """Make *directory* an ENV_DIR: a file a config var, for its owner only, with no newline added (contract.md 2.3).
+
+    Raises:
+        OutputError: The disk said no.
+    """
+    with writing(directory):
+        directory.mkdir(mode=0o700)
+        for name, value in config_vars.items():
+            fd = os.open(directory / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(fd, "wb") as file:
+                file.write(value.encode("utf-8", "surrogateescape"))
 
 
 @contextmanager

@@ -1,42 +1,42 @@
-"""Buildpacks: the Protocol, the built-in ones in detection order, and how a name finds one."""
+"""Buildpacks: the Protocol, the built-in ones in detection order, and how text finds one."""
 
-from ..errors import UnknownBuildpackError
-from ._contract import BuildContext, Buildpack, Detection, NotDetected, ReleaseDefaults
+from ._classic import SCRIPTS, ClassicBuildpack
+from ._contract import (
+    BuildContext,
+    Buildpack,
+    Detection,
+    Exporting,
+    NotDetected,
+    ReleaseDefaults,
+    Reporting,
+    Testing,
+)
+from ._fetch import Fetcher
+from ._find import INLINE, LAST_RESORT, builtin, detectable, find, find_for_app
+from ._origin import parse_origin
 from ._procfile_only import ProcfileBuildpack
 from .python import PythonBuildpack, Runtime
 
 __all__ = [
+    "INLINE",
     "LAST_RESORT",
+    "SCRIPTS",
     "BuildContext",
     "Buildpack",
+    "ClassicBuildpack",
     "Detection",
+    "Exporting",
+    "Fetcher",
     "NotDetected",
     "ProcfileBuildpack",
     "PythonBuildpack",
     "ReleaseDefaults",
+    "Reporting",
     "Runtime",
+    "Testing",
     "builtin",
+    "detectable",
     "find",
+    "find_for_app",
+    "parse_origin",
 ]
-
-#: Tried when none of the built-in ones claims the app.
-LAST_RESORT: Buildpack = ProcfileBuildpack()
-
-
-def builtin(runtime: Runtime = "vendored") -> tuple[Buildpack, ...]:
-    """Return the built-in buildpacks in the order they are tried; the first that claims the app gets it."""
-    return (PythonBuildpack(runtime),)
-
-
-def find(buildpack: str | Buildpack, runtime: Runtime = "vendored") -> Buildpack:
-    """Return the buildpack that *buildpack* names, or is.
-
-    Raises:
-        UnknownBuildpackError: None is called that.
-    """
-    if not isinstance(buildpack, str):
-        return buildpack
-    known = {pack.name: pack for pack in (*builtin(runtime), LAST_RESORT)}
-    if buildpack not in known:
-        raise UnknownBuildpackError(buildpack, tuple(known))
-    return known[buildpack]

@@ -1,12 +1,12 @@
-"""What a buildpack written in Python is: three questions about an app, asked in order."""
+"""What a buildpack is: three questions about an app, asked in order, and three more that it may answer."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from attrs import field, frozen
 
-from ..command import Runner
+from ..command import Completed, Runner
 
 
 @frozen
@@ -22,6 +22,16 @@ class BuildContext:
     config_vars: Mapping[str, str] = field(repr=False)
     run: Runner
     say: Callable[[str], None]
+
+    @property
+    def tmp(self) -> Path:
+        """What the build sees as /tmp, private to it, on the file system of BUILD_DIR and CACHE_DIR."""
+        return self.build_dir.parent
+
+    @property
+    def env_dir(self) -> Path:
+        """ENV_DIR: the config vars as files, one each, without a trailing newline (contract.md 2.3)."""
+        return self.tmp / self.build_dir.name.replace("build", "env")
 
 
 @frozen
@@ -42,11 +52,13 @@ class NotDetected:
 class ReleaseDefaults:
     """What a buildpack sets for an app's releases unless the app says otherwise (contract.md 2.6).
 
+    ``addons`` are names of services that Heroku would add on the first deploy; slugkit only records them.
     ``interpreter`` is the prefix of an interpreter on the host that the slug needs, when it does not carry its own.
     """
 
     process_types: Mapping[str, str] = field(factory=dict)
     config_vars: Mapping[str, str] = field(factory=dict)
+    addons: tuple[str, ...] = ()
     interpreter: str | None = None
 
 
@@ -68,5 +80,32 @@ class Buildpack(Protocol):
             BuildpackError: It gives up for a reason it can name.
         """
 
-    def release(self, context: BuildContext) -> ReleaseDefaults:
-        """Return the defaults of the app it has compiled."""
+    def release(self, context: BuildContext) -> ReleaseDefaults | None:
+        """Return the defaults of the app it has compiled; None leaves them to the pack before it."""
+
+
+@runtime_checkable
+class Exporting(Protocol):
+    """A buildpack that sets variables for the packs after it (contract.md 2.6)."""
+
+    def export(self, context: BuildContext) -> Mapping[str, str | None]:
+        """Return the variables that the commands of later packs get; None takes one away from them."""
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A buildpack that tells how its compile went, also after a failure (contract.md 2.9)."""
+
+    def report(self, context: BuildContext) -> Mapping[str, str | int | float | bool]:
+        """Return flat facts; whatever it raises is ignored."""
+
+
+@runtime_checkable
+class Testing(Protocol):
+    """A buildpack that prepares and runs an app's tests (contract.md 2.10)."""
+
+    def test_compile(self, context: BuildContext) -> None:
+        """Turn the source tree into one whose tests can be run; raises as `Buildpack.compile`."""
+
+    def test(self, context: BuildContext) -> Completed | None:
+        """Run the tests and return what came of them; None when the buildpack has no command for it."""

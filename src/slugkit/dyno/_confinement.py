@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from ..command import LIFELINE_FD, Command
+from ..command import LIFELINE_FD, PROFILE, Command
 from ..environ import DYNO_PATH, compose_env
 from ..errors import (
     InvalidCommandError,
@@ -22,20 +22,16 @@ _WRITABLE_SIZE = 512 * 2**20  # bytes of tmp/, of log/ and of /tmp, each in memo
 _LARGEST_PORT = 65535
 _LONGEST_COMMAND = 128 * 1024  # MAX_ARG_STRLEN, in bytes
 
-# contract.md 4.3: .profile.d/*.sh in C-locale order, then .profile, then the command, in one shell environment.
-# They are sourced: `return` works, a failure has no effect. `set --` in one of them must not lose the command.
+# contract.md 4.3: the profile scripts, then the command, in one shell environment; `set --` in one of them must not
+# lose the command.
 # The lifeline first: bwrap 0.8 binds its pid 1 to its parent's life only when all else is set up, so a host program
 # that was killed before must be noticed here. "read -t 0" succeeds when there is input or the end of it.
-BOOT = r"""
+BOOT = f"""
 _slugkit_command=$1
 [ "$2" = 3 ] || eval "exec 3<&$2 $2<&-"
 read -t 0 -u 3 && exit 137
 exec 3<&-
-_slugkit_list() { local LC_ALL=C; _slugkit_scripts=("$HOME"/.profile.d/*.sh); }
-_slugkit_list
-for _slugkit_script in "${_slugkit_scripts[@]}" "$HOME/.profile"; do
-  [ -f "$_slugkit_script" ] && . "$_slugkit_script"
-done
+{PROFILE}
 exec bash -c "$_slugkit_command"
 """
 

@@ -1,6 +1,5 @@
 """Where unpacked slugs live: content-addressed, built once, shared read-only by every dyno."""
 
-import ctypes
 import fcntl
 import os
 import re
@@ -14,7 +13,7 @@ from typing import Protocol
 
 from attrs import field, frozen
 
-from .._tree import remove_tree, walk, writing
+from .._tree import remove_tree, sync, walk, writing
 from ..archive import Slug
 from ..errors import UnsafeMemberError
 
@@ -88,11 +87,11 @@ class DirectoryStore:
             _make_mount_points(staging / "tree")
             tree = _made(self.root / "unpacked") / diff_id
             _write_once(self.root / "census" / diff_id, _census(staging / "tree"), staging)
-            _sync(staging)
+            sync(staging)
             if not tree.is_dir() or not self._is_whole(tree):  # another file may hold the same tree
                 _rename_once(staging / "tree", tree)
             _write_once(name, diff_id, staging)
-            _sync(tree.parent)
+            sync(tree.parent)
         return tree
 
     @contextmanager
@@ -166,13 +165,3 @@ def _census(tree: Path) -> str:
     """Return how many entries and bytes there are below *tree*: what a lost or cut file changes."""
     sizes = [entry.info.st_size if entry.is_file else 0 for entry in walk(tree)]
     return f"{len(sizes)} entries, {sum(sizes)} bytes\n"
-
-
-def _sync(directory: Path) -> None:
-    """Bring the file system of *directory* to the disk: a power cut must not lose what was reported as stored."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if ctypes.CDLL(None, use_errno=True).syncfs(fd) != 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    finally:
-        os.close(fd)

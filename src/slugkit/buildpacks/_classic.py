@@ -1,0 +1,157 @@
+"""A classic buildpack: a directory with bin/detect and bin/compile, run to the letter of contract.md 2."""
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import field, frozen
+
+from .._tree import copy_tree, digest, give_to, open_beneath, read_beneath, writing
+from ..command import PROFILE, Completed
+from ..errors import BuildpackError
+from ._contract import BuildContext, Detection, NotDetected, ReleaseDefaults
+from ._release import parse_release
+
+#: The scripts of a buildpack; the first two are required.
+SCRIPTS = ("detect", "compile", "release", "report", "test-compile", "test")
+
+_BASH = ("bash", "--noprofile", "--norc", "-p", "-c")
+_SOURCE_EXPORT = 'env -0 >"$2" || exit; . "$1" >&2; env -0 >"$3"'
+_TEST = f'{PROFILE}\nexec "$@"'
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BASHS_OWN = {"_", "OLDPWD", "PWD", "SHLVL"}
+_LARGEST_ANSWER = 2**20  # bytes of an environment, and of a report
+
+ReportValue = str | int | float | bool
+
+
+@frozen
+class ClassicBuildpack:
+    """Run the scripts in ``bin/`` of *directory*: whatever Heroku runs, this runs.
+
+    Each build works on a copy, which the scripts may write to and start in. ``directory=None`` is the inline
+    buildpack: the scripts are the app's own, in its ``bin/``.
+    """
+
+    directory: Path | None
+    name: str
+    source: str = "directory"
+    version: str = field()
+    _stage: str = field(factory=lambda: uuid.uuid4().hex[:8], init=False, repr=False, eq=False)
+
+    @version.default
+    def _version(self) -> str:
+        return "" if self.directory is None else f"sha256:{digest(self.directory, skip=_is_git)}"
+
+    def detect(self, context: BuildContext) -> Detection | NotDetected:
+        """Run bin/detect; what it prints is what the app is called, or why the pack does not apply."""
+        here = self._staged(context)
+        if not _has(here, "detect") or not _has(here, "compile"):
+            return NotDetected("the app has no bin/detect and bin/compile of its own")
+        done = context.run([here / "bin/detect", context.build_dir], cwd=here, check=False, show="raw", capture=True)
+        said = done.output.strip()
+        if done.status != 0:
+            return NotDetected(said or f"bin/detect exited with status {done.status}")
+        return Detection(said.partition("\n")[0].rstrip())
+
+    def compile(self, context: BuildContext) -> None:
+        """Run bin/compile; a status other than 0 rejects the build."""
+        self._run(context, "compile", context.build_dir, context.cache_dir, context.env_dir)
+
+    def export(self, context: BuildContext) -> Mapping[str, str | None]:
+        """Let bash source the file ``export`` of the pack's directory, and return what that changed."""
+        here = self._staged(context)
+        if not os.path.lexists(here / "export"):
+            return {}
+        before, after = (context.tmp / f".{when}-{uuid.uuid4().hex[:8]}" for when in ("before", "after"))
+        context.run([*_BASH, _SOURCE_EXPORT, "bash", here / "export", before, after], cwd=here, check=False, show="raw")
+        old, new = _taken(before), _taken(after)
+        if not new:
+            return {}  # it has ended the shell: nothing of it can reach another pack
+        unset: dict[str, str | None] = dict.fromkeys(old.keys() - new.keys())
+        return {**unset, **{name: value for name, value in new.items() if old.get(name) != value}}
+
+    def release(self, context: BuildContext) -> ReleaseDefaults | None:
+        """Read the YAML that bin/release prints, if there is one.
+
+        Raises:
+            BuildpackError: It prints something else.
+        """
+        here = self._staged(context)
+        if not _has(here, "release"):
+            return None
+        done = context.run([here / "bin/release", context.build_dir], cwd=here, show="raw", capture=True)
+        return parse_release(done.output)
+
+    def report(self, context: BuildContext) -> Mapping[str, ReportValue]:
+        """Read the flat JSON object that bin/report prints, if there is one; what is not flat is left out."""
+        here = self._staged(context)
+        if not _has(here, "report"):
+            return {}
+        where = (context.build_dir, context.cache_dir, context.env_dir)
+        done = context.run([here / "bin/report", *where], cwd=here, show="no", capture=True)
+        facts = json.loads(done.output[:_LARGEST_ANSWER])
+        if not isinstance(facts, dict):
+            raise BuildpackError("bin/report printed no JSON object")
+        return {name: value for name, value in facts.items() if isinstance(value, ReportValue)}
+
+    def test_compile(self, context: BuildContext) -> None:
+        """Run bin/test-compile, or bin/compile where there is none."""
+        name = "test-compile" if _has(self._staged(context), "test-compile") else "compile"
+        self._run(context, name, context.build_dir, context.cache_dir, context.env_dir)
+
+    def test(self, context: BuildContext) -> Completed | None:
+        """Run bin/test, if there is one, with the profile scripts sourced and the config vars in its environment."""
+        here = self._staged(context)
+        if not _has(here, "test"):
+            return None
+        argv: list[str | Path] = [*_BASH, _TEST, "bash", here / "bin/test", context.build_dir, context.env_dir]
+        return context.run(argv, env=context.config_vars, cwd=here, check=False, show="raw")
+
+    def _run(self, context: BuildContext, script: str, *arguments: Path) -> None:
+        here = self._staged(context)
+        context.run([here / "bin" / script, *arguments], cwd=here, show="raw")
+
+    def _staged(self, context: BuildContext) -> Path:
+        """Return the build's own copy of the pack, made on first use, with everything in bin/ made executable."""
+        if self.directory is None:
+            _make_executable(context.build_dir)
+            return context.build_dir
+        here = context.tmp / f"buildpack_{self._stage}"
+        if not os.path.lexists(here):
+            with writing(here):
+                here.mkdir(mode=0o755)
+                copy_tree(self.directory, here, skip=_is_git)
+                _make_executable(here)
+                if os.geteuid() == 0:
+                    uid = context.tmp.stat().st_uid
+                    give_to(here, uid, uid)
+        return here
+
+
+def _make_executable(here: Path) -> None:
+    """Set the run bits of the scripts: 13 of 79 packs come without (contract.md 2.1)."""
+    for script in SCRIPTS:
+        fd = open_beneath(here, f"bin/{script}")
+        if fd is not None:
+            os.fchmod(fd, 0o755)
+            os.close(fd)
+
+
+def _is_git(path: str) -> bool:
+    return path == ".git"
+
+
+def _has(here: Path, script: str) -> bool:
+    return os.path.lexists(here / "bin" / script)
+
+
+def _taken(file: Path) -> dict[str, str]:
+    """Return what ``env -0`` wrote to *file*, now removed, less what is bash's own and what no shell could pass on."""
+    raw = read_beneath(file.parent, file.name, _LARGEST_ANSWER) or b""
+    file.unlink(missing_ok=True)
+    pairs = (variable.partition("=")[::2] for variable in raw.decode("utf-8", "surrogateescape").split("\0"))
+    return {name: value for name, value in pairs if _VARIABLE.fullmatch(name) and name not in _BASHS_OWN}

@@ -1,0 +1,102 @@
+"""How text finds a buildpack, and which ones are tried when there is none."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import BuildpackFetchError, InvalidBuildpackError, UnknownBuildpackError
+from ._classic import ClassicBuildpack
+from ._contract import BuildContext, Buildpack, NotDetected
+from ._fetch import Fetcher
+from ._installed import installed, load
+from ._origin import Origin, parse_origin
+from ._procfile_only import ProcfileBuildpack
+from .python import PythonBuildpack, Runtime
+
+#: Tried when nothing else claims the app.
+LAST_RESORT: Buildpack = ProcfileBuildpack()
+#: The name of the app's own bin/detect and bin/compile as a buildpack (contract.md 2.8).
+INLINE = "inline"
+
+
+def builtin(runtime: Runtime = "vendored") -> tuple[Buildpack, ...]:
+    """Return the built-in buildpacks in the order they are tried; the first that claims the app gets it."""
+    return (PythonBuildpack(runtime),)
+
+
+def detectable(runtime: Runtime = "vendored") -> Iterator[Buildpack]:
+    """Yield what detection tries: the built-in buildpacks, then those of installed packages.
+
+    One that cannot be loaded claims no app, and says why: it must not stop the builds of apps that are not for it.
+    """
+    yield from builtin(runtime)
+    for name, entry in installed().items():
+        try:
+            yield load(entry)
+        except InvalidBuildpackError as error:
+            yield _Broken(name, error)
+
+
+def find(buildpack: str | Buildpack, runtime: Runtime, fetcher: Fetcher) -> Buildpack:
+    """Return the buildpack that *buildpack* is, or names: one built in, one installed, or a place (contract.md 2.5).
+
+    Raises:
+        UnknownBuildpackError: Nothing is called that.
+        BuildpackFetchError, InvalidBuildpackError: It cannot be had, or is none.
+    """
+    if not isinstance(buildpack, str):
+        return buildpack
+    named = _named(buildpack, runtime)
+    if named is not None:
+        return named
+    origin = parse_origin(buildpack)
+    if origin is None and Path(buildpack).is_dir():
+        origin = Origin("path", "", buildpack, None)
+    if origin is None:
+        raise UnknownBuildpackError(buildpack, _names())
+    return fetcher.fetch(origin)
+
+
+def find_for_app(buildpack: str, runtime: Runtime, fetcher: Fetcher) -> Buildpack:
+    """Return the buildpack that an app's own ``.buildpacks`` names: an app may not read this machine's files by it.
+
+    Raises:
+        SlugkitError: As `find`; and BuildpackFetchError for a place that is neither https nor http.
+    """
+    origin = parse_origin(buildpack)
+    if origin is not None and not origin.is_remote:
+        raise BuildpackFetchError(origin.shown, "an app's .buildpacks names https URLs and built-in buildpacks only")
+    if origin is None and _named(buildpack, runtime) is None:
+        raise UnknownBuildpackError(buildpack, _names())
+    return find(buildpack, runtime, fetcher)
+
+
+def _named(name: str, runtime: Runtime) -> Buildpack | None:
+    if name in {INLINE, "heroku-community/inline"}:
+        return ClassicBuildpack(None, INLINE, INLINE)
+    known = {pack.name: pack for pack in (*builtin(runtime), LAST_RESORT)}
+    if name in known:
+        return known[name]
+    if "/" in name or name.startswith("."):
+        return None
+    entry = installed().get(name)
+    return None if entry is None else load(entry)
+
+
+def _names() -> tuple[str, ...]:
+    return (*(pack.name for pack in (*builtin(), LAST_RESORT)), INLINE, *installed())
+
+
+class _Broken:
+    """Stands for an installed buildpack that cannot be loaded."""
+
+    def __init__(self, name: str, error: InvalidBuildpackError) -> None:
+        self.name, self._error = name, error
+
+    def detect(self, context: BuildContext) -> NotDetected:  # noqa: ARG002 - the Protocol's shape
+        return NotDetected(self._error.reason)
+
+    def compile(self, context: BuildContext) -> None:  # noqa: ARG002 - the Protocol's shape
+        raise self._error
+
+    def release(self, context: BuildContext) -> None:
+        """Never asked."""

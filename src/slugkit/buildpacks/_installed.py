@@ -1,0 +1,30 @@
+"""Buildpacks that installed packages add through the entry-point group ``slugkit.buildpacks``."""
+
+from importlib.metadata import EntryPoint, entry_points
+
+from ..errors import InvalidBuildpackError
+from ._contract import Buildpack
+
+GROUP = "slugkit.buildpacks"
+
+
+def installed() -> dict[str, EntryPoint]:
+    """Return the entry points by name, in alphabetical order; nothing of theirs is imported yet."""
+    return {entry.name: entry for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}
+
+
+def load(entry: EntryPoint) -> Buildpack:
+    """Return the buildpack that *entry* leads to: an object that is one, or a callable that makes one.
+
+    Raises:
+        InvalidBuildpackError: It cannot be imported, or is something else.
+    """
+    try:
+        found = entry.load()
+        pack = found() if callable(found) else found
+    except Exception as error:
+        raise InvalidBuildpackError(entry.name, f"{entry.value} cannot be loaded: {error!r}") from error
+    if not all(callable(getattr(pack, member, None)) for member in ("detect", "compile", "release")):
+        raise InvalidBuildpackError(entry.name, f"{entry.value} has no detect, compile and release")
+    buildpack: Buildpack = pack
+    return buildpack
