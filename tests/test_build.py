@@ -43,6 +43,9 @@ from slugkit.events import (
     ProcfileWarned,
     SlugPacked,
     SourceIgnored,
+    StepEnded,
+    StepStarted,
+    WorkspaceOpened,
 )
 from slugkit.source import GitSource
 from slugkit.testing import FakeBuildpack, write_tree
@@ -95,17 +98,24 @@ def test_a_build_tells_its_story_in_order(app: Path, tmp_path: Path) -> None:
     events: list[BuildEvent] = []
     pack = FakeBuildpack(on_compile=lambda context: context.say("-----> Working"))
     slug = builder_of(pack, tmp_path=tmp_path, events=events).build(app, tmp_path / "o.tgz")
+    opened = next(event for event in events if isinstance(event, WorkspaceOpened))
+    steps = [event for event in events if isinstance(event, StepStarted | StepEnded)]
 
-    assert events == [
+    assert [event for event in events if event not in steps] == [
         BuildStarted(str(app)),
         SourceIgnored(1),
         BuildpacksChosen("heroku-24", ("fake",)),
+        opened,
         BuildpackDetected("fake", "Fake"),
         BuildLine("-----> Working"),
         ProcessTypesDiscovered(("web",), (), "Fake"),
         PackingStarted(3, len("web: run\n") + len("content\n") + len("*.psd\n")),
         SlugPacked(str(tmp_path / "o.tgz"), slug.size, 300 * 2**20),
     ]
+    assert [(event.step, getattr(event, "status", None)) for event in steps] == [
+        *(("detect", None), ("detect", 0), ("compile", None), ("compile", 0), ("release", None), ("release", 0)),
+    ]
+    assert Path(opened.build_dir).parent == Path(opened.cache_dir).parent
 
 
 def test_the_text_is_herokus(app: Path, tmp_path: Path) -> None:
@@ -498,7 +508,9 @@ def test_a_named_pack_that_does_not_apply(app: Path, tmp_path: Path) -> None:
         SlugBuilder(buildpacks=["python"], cache_dir=tmp_path / "c").build(app, tmp_path / "o.tgz")
     with pytest.raises(UnknownBuildpackError, match="'pyhton'") as caught:
         SlugBuilder(buildpacks=["pyhton"], cache_dir=tmp_path / "c").build(app, tmp_path / "o.tgz")
-    assert caught.value.hint == "buildpacks here: python, procfile"
+    assert caught.value.hint == (
+        "buildpacks here: python, procfile, inline; or name a directory, a git URL, a .tgz file or URL"
+    )
 
 
 def test_a_later_pack_that_says_no(app: Path, tmp_path: Path) -> None:
@@ -704,7 +716,9 @@ def test_foreign_packs_are_recorded_as_such(app: Path, tmp_path: Path) -> None:
     """The manifest does not claim that somebody's own pack is one of ours."""
     slug = builder_of(FakeBuildpack(), tmp_path=tmp_path).build(app, tmp_path / "o.tgz")
 
-    assert [(pack.version, pack.source) for pack in slug.manifest.buildpacks] == [("unknown", "python:slugkit.testing")]
+    assert [(pack.version, pack.source) for pack in slug.manifest.buildpacks] == [
+        ("unknown", "python:slugkit.testing._fakes")
+    ]
 
 
 def test_source_date_epoch(app: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

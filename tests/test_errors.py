@@ -21,6 +21,8 @@ SAMPLES: list[tuple[SlugkitError, str, type[Exception]]] = [
     (errors.NoBuildpackError((("python", "no requirements.txt"),)), "buildpack.none", LookupError),
     (errors.IncompatibleBuildpackError("python", "no requirements.txt"), "buildpack.incompatible", LookupError),
     (errors.UnknownBuildpackError("cobol", ("python", "ruby")), "buildpack.unknown", LookupError),
+    (errors.BuildpackFetchError("https://example.com/a.git", "no route"), "buildpack.fetch-failed", OSError),
+    (errors.InvalidBuildpackError("./pack", "it has no bin/detect"), "buildpack.invalid", ValueError),
     (errors.CommandFailedError("pip install", 1, LAST), "buildpack.command-failed", RuntimeError),
     (errors.BuildpackError("two lock files", "delete one"), "buildpack.failed", RuntimeError),
     (errors.CompileFailedError("Python", 1, LAST, "/tmp/kept", "pin it"), "build.compile-failed", RuntimeError),
@@ -113,7 +115,10 @@ def test_hints_are_one_line(error: SlugkitError) -> None:
         (errors.CompileFailedError("Python", 1, (), "/tmp/k", "pin it"), "pin it; the workspace is kept at /tmp/k"),
         (errors.UnknownProcessTypeError("web", ()), "it has none at all: add a Procfile"),
         (errors.UnknownProcessTypeError("clock", ("web", "w")), "process types of this slug: web, w"),
-        (errors.UnknownBuildpackError("cobol", ("python", "ruby")), "buildpacks here: python, ruby"),
+        (
+            errors.UnknownBuildpackError("cobol", ("python", "ruby")),
+            "buildpacks here: python, ruby; or name a directory, a git URL, a .tgz file or URL",
+        ),
     ],
 )
 def test_hints_name_the_way_out(error: SlugkitError, hint: str | None) -> None:
@@ -126,6 +131,11 @@ def test_hints_name_the_way_out(error: SlugkitError, hint: str | None) -> None:
     [
         (errors.ProcfileSyntaxError("expected ':'", 2, 4, "web a"), "Procfile:2: expected ':'\n  web a\n     ^"),
         (errors.NoBuildpackError((("python", "no x"), ("ruby", "no y"))), "\n  python: no x\n  ruby: no y"),
+        (errors.BuildpackFetchError("https://a/b.git", "no"), "error fetching buildpack https://a/b.git: no"),
+        (
+            errors.InvalidBuildpackError("./pack", "it has no bin/detect"),
+            "./pack is no buildpack: it has no bin/detect",
+        ),
         (errors.CommandFailedError("pip", 2, LAST), "pip exited with status 2\n  one\n  two"),
         (errors.CompileFailedError("Python", 1, LAST), "failed to compile Python app (status 1)\n  one\n  two"),
         (errors.BuildTimeoutError(900), "timed out; must complete in 900 seconds"),

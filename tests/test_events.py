@@ -11,6 +11,12 @@ from slugkit.events import BuildEvent, DynoStateChanged, Event, to_dict
 SAMPLES: list[Event] = [
     events.BuildStarted("."),
     events.SourceIgnored(3),
+    events.WorkspaceOpened("/work/tmp/build_1", "/work/tmp/cache"),
+    events.StepStarted("python", "detect"),
+    events.StepEnded("python", "detect", 1, 0.25),
+    events.BuildpackExported("python", {"PATH": "/usr/bin", "PYTHONHOME": None}),
+    events.BuildpackReported("python", {"python_version": "3.14", "total_duration": 1.5}),
+    events.ProcessesLeft("compile build_1", ("sleep 1000",)),
     events.BuildpacksChosen("heroku-24", ("python",)),
     events.BuildpackDetected("python", "Python"),
     events.SeveralBuildpacksDetected(("Ruby", "Node.js")),

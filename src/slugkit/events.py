@@ -71,7 +71,7 @@ class BuildpackExported:
     """A buildpack changes the environment of those after it; None takes a variable away (contract.md 2.6)."""
 
     buildpack: str
-    variables: Mapping[str, str | None] = field(repr=False)
+    variables: Mapping[str, str | None] = field(repr=False, hash=False)
 
 
 @frozen
@@ -79,7 +79,7 @@ class BuildpackReported:
     """What a buildpack's report says, after a success or a failure (contract.md 2.9)."""
 
     buildpack: str
-    facts: Mapping[str, str | int | float | bool]
+    facts: Mapping[str, str | int | float | bool] = field(hash=False)
 
 
 @frozen

@@ -1,7 +1,8 @@
 """Download an archive over HTTP, with the host's proxies and certificates and nothing else of it."""
 
-import base64
+import ssl
 import time
+import urllib.request as http
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -38,11 +39,6 @@ def download(origin: Origin, target: Path, env: Mapping[str, str], deadline: flo
             return
 
 
-def basic_auth(origin: Origin) -> str:
-    """Return the value of an Authorization header with the credentials of *origin*."""
-    return "Basic " + base64.b64encode(origin.credentials.encode()).decode()
-
-
 def _try(origin: Origin, target: Path, env: Mapping[str, str], deadline: float) -> None:
     with _open(origin, env) as response, target.open("wb") as file:
         while data := response.read(2**16):
@@ -55,9 +51,6 @@ def _try(origin: Origin, target: Path, env: Mapping[str, str], deadline: float) 
 
 def _open(origin: Origin, env: Mapping[str, str]) -> IO[bytes]:
     """Ask for *origin*; a redirect leads to HTTP only, never to a file of this machine."""
-    import ssl  # noqa: PLC0415 - 40 ms that few builds need
-    import urllib.request as http  # noqa: PLC0415
-
     proxies = {name.lower().removesuffix("_proxy"): value for name, value in env.items() if value}
     if http.proxy_bypass_environment(urlsplit(origin.url).hostname or "", proxies):  # type: ignore[attr-defined]
         proxies = {}
@@ -73,8 +66,8 @@ def _open(origin: Origin, env: Mapping[str, str]) -> IO[bytes]:
     ):
         opener.add_handler(handler)
     request = http.Request(origin.url)  # noqa: S310 - there is no handler for another scheme
-    if origin.credentials:
-        request.add_unredirected_header("Authorization", basic_auth(origin))
+    if origin.authorization:
+        request.add_unredirected_header("Authorization", origin.authorization)
     response: IO[bytes] | None = opener.open(request, timeout=_SILENCE)
     if response is None:
         raise BuildpackFetchError(origin.shown, "it leads to something other than http or https")

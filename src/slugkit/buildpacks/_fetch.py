@@ -17,7 +17,6 @@ from ..archive import unpack_source
 from ..environ import user_cache
 from ..errors import BuildpackFetchError, InvalidBuildpackError, SourceUnusableError, UnsafeMemberError
 from ._classic import ClassicBuildpack
-from ._download import basic_auth, download
 from ._origin import Origin
 
 _TIMEOUT = 90.0  # seconds, as the slug compiler's BUILDPACK_FETCH_TIMEOUT (contract.md 2.5)
@@ -111,11 +110,11 @@ class Fetcher:
         if origin.scheme == "ssh":
             env["GIT_SSH_COMMAND"] = "ssh -o BatchMode=yes"
             env.update({name: os.environ[name] for name in ("SSH_AUTH_SOCK",) if name in os.environ})
-        if origin.credentials:
+        if origin.authorization:
             env |= {
                 "GIT_CONFIG_COUNT": "1",
                 "GIT_CONFIG_KEY_0": f"http.{origin.url}.extraHeader",
-                "GIT_CONFIG_VALUE_0": f"Authorization: {basic_auth(origin)}",
+                "GIT_CONFIG_VALUE_0": f"Authorization: {origin.authorization}",
             }
         return env
 
@@ -144,6 +143,8 @@ class Fetcher:
     def _here(self, origin: Origin, target: Path) -> Path:
         """Return the archive as a file: the one that was named, or *target* with what was downloaded."""
         if origin.is_remote:
+            from ._download import download  # noqa: PLC0415 - http and ssl take 40 ms, and few builds need them
+
             download(origin, target, self.env, time.monotonic() + _TIMEOUT)
             return target
         path = Path(origin.location.removeprefix("file://"))

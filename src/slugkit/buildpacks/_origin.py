@@ -1,5 +1,6 @@
 """Where a buildpack is to come from, as text means it: a directory, a git repository, an archive. Pure."""
 
+import base64
 import re
 from typing import Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -38,11 +39,10 @@ class Origin:
         return _without_credentials(self.location) if self.scheme in _REMOTE else self.location
 
     @property
-    def credentials(self) -> str:
-        """``user:password`` of the location, or ""."""
-        if self.scheme not in _REMOTE:
-            return ""
-        return unquote(urlsplit(self.location).netloc.rpartition("@")[0])
+    def authorization(self) -> str:
+        """The value of an Authorization header with the credentials in the location, or ""."""
+        credentials = urlsplit(self.location).netloc.rpartition("@")[0] if self.is_remote else ""
+        return credentials and "Basic " + base64.b64encode(unquote(credentials).encode()).decode()
 
     @property
     def name(self) -> str:

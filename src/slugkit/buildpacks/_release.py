@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import yaml
-
 from ..errors import BuildpackError
 from ._contract import ReleaseDefaults
 
@@ -19,6 +17,8 @@ def parse_release(text: str) -> ReleaseDefaults:
     Raises:
         BuildpackError: It is no YAML, or a list, or what it declares has another shape.
     """
+    import yaml  # noqa: PLC0415 - the core is importable without it
+
     try:
         plain = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
