@@ -133,8 +133,8 @@ def test_hints_name_the_way_out(error: SlugkitError, hint: str | None) -> None:
         (errors.NoBuildpackError((("python", "no x"), ("ruby", "no y"))), "\n  python: no x\n  ruby: no y"),
         (errors.BuildpackFetchError("https://a/b.git", "no"), "error fetching buildpack https://a/b.git: no"),
         (
-            errors.InvalidBuildpackError("./pack", "it has no bin/detect"),
-            "./pack is no buildpack: it has no bin/detect",
+            errors.InvalidBuildpackError("./pack", "it has no bin/x"),
+            "./pack is no buildpack: it has no bin/x",
         ),
         (errors.CommandFailedError("pip", 2, LAST), "pip exited with status 2\n  one\n  two"),
         (errors.CompileFailedError("Python", 1, LAST), "failed to compile Python app (status 1)\n  one\n  two"),

@@ -112,10 +112,11 @@ def _failed(code: str, message: str, app: str) -> tuple[str, ...]:
     first = message.partition("\n")[0]
     first = first[:1].upper() + first[1:]
     if code == "buildpack.incompatible":
-        first, _, reason = first.partition(": ")
+        title, _, reason = message.partition(": ")
+        title = title.replace("app not compatible with buildpack", "App not compatible with buildpack:")
+        said = (f"{_DETAIL}{line}" for line in reason.split("\n"))
         more = f"{_DEVCENTER}/buildpacks#detection-failure"
-        title = first.replace("with buildpack", "with buildpack:")
-        return (f"{_STEP}{title}", f"{_DETAIL}{reason}", f"{_DETAIL}More info: {more}", "", f"{_PROBLEM}Push failed")
+        return (f"{_STEP}{title}", *said, f"{_DETAIL}More info: {more}", "", f"{_PROBLEM}Push failed")
     if code == "slug.too-large":
         see = "http://devcenter.heroku.com/articles/slug-size"
         return (f"{_PROBLEM}{first}.", f"{_PROBLEM}See: {see}", f"{_PROBLEM}Push failed")
