@@ -50,7 +50,7 @@ class BuildpackDetected:
 
 @frozen
 class StepStarted:
-    """A step of a buildpack begins: detect, compile, release, report, test-compile or test."""
+    """A step of a buildpack begins: detect, compile, export, release, report, test-compile or test."""
 
     buildpack: str
     step: str

@@ -85,7 +85,7 @@ class SlugBuilder:
     """Turn source trees into slugs. Thread-safe; keeps no state but the per-app cache.
 
     Args:
-        buildpacks: None to detect one, or names and `Buildpack` objects, run in order.
+        buildpacks: None to detect one, or names, directories, git URLs, archives and `Buildpack` objects, run in order.
         config_vars: What buildpacks may read; never their environment, never in the slug.
         cache_dir: The app's build cache; None for one under the user's cache directory keyed by the source path.
         stack: What packs see in $STACK; None for "heroku-24".
@@ -98,7 +98,7 @@ class SlugBuilder:
         on_event: Called with each event, in order, never concurrently.
     """
 
-    buildpacks: Sequence[str | Buildpack] | None = None
+    buildpacks: Sequence[str | PathLike[str] | Buildpack] | None = None
     config_vars: Mapping[str, str] = field(factory=dict, converter=check_config_vars, repr=False)
     cache_dir: str | PathLike[str] | None = None
     stack: str | None = None

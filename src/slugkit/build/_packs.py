@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +137,7 @@ class Packs:
         """Return what *pack* changes in the environment of the packs after it (contract.md 2.6)."""
         if not isinstance(pack, Exporting):
             return {}
-        with _compiling(detection):
+        with self.step(pack, "export"), _compiling(detection):
             changes = pack.export(context)
         if changes:
             self.emit(BuildpackExported(pack.name, changes))
@@ -215,7 +216,7 @@ def _record(pack: Buildpack, detection: Detection) -> BuildpackRecord:
 
 
 def asked_for(
-    buildpacks: Sequence[str | Buildpack] | None, root: Path, runtime: Runtime, fetcher: Fetcher
+    buildpacks: Sequence[str | PathLike[str] | Buildpack] | None, root: Path, runtime: Runtime, fetcher: Fetcher
 ) -> tuple[Buildpack, ...]:
     """Return the buildpacks that a build of *root* is to use, brought here: *buildpacks*, else its ``.buildpacks``.
 

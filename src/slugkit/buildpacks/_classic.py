@@ -21,6 +21,7 @@ SCRIPTS = ("detect", "compile", "release", "report", "test-compile", "test")
 _BASH = ("bash", "--noprofile", "--norc", "-p", "-c")
 _SOURCE_EXPORT = 'env -0 >"$2" || exit; . "$1" >&2; env -0 >"$3"'
 _TEST = f'{PROFILE}\nexec "$@"'
+_TEXT = re.compile(r"^(?!\s*(?:#|---))[^{}\n]*\w", re.MULTILINE)  # other than a comment, `---` and `{}`
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BASHS_OWN = {"_", "OLDPWD", "PWD", "SHLVL"}
 _LARGEST_ANSWER = 2**20  # bytes of an environment, and of a report
@@ -70,7 +71,8 @@ class ClassicBuildpack:
         context.run([*_BASH, _SOURCE_EXPORT, "bash", here / "export", before, after], cwd=here, check=False, show="raw")
         old, new = _taken(before), _taken(after)
         if not new:
-            return {}  # it has ended the shell: nothing of it can reach another pack
+            context.say(" !     Warning: export ended the shell that sourced it, so later buildpacks see nothing of it")
+            return {}
         unset: dict[str, str | None] = dict.fromkeys(old.keys() - new.keys())
         return {**unset, **{name: value for name, value in new.items() if old.get(name) != value}}
 
@@ -84,19 +86,26 @@ class ClassicBuildpack:
         if not _has(here, "release"):
             return None
         done = context.run([here / "bin/release", context.build_dir], cwd=here, show="raw", capture=True)
-        return parse_release(done.output)
+        defaults = parse_release(done.output)
+        if defaults == ReleaseDefaults() and _TEXT.search(done.output):
+            context.say(" !     Warning: bin/release printed something that is no YAML mapping of defaults: ignored")
+        return defaults
 
     def report(self, context: BuildContext) -> Mapping[str, ReportValue]:
-        """Read the flat JSON object that bin/report prints, if there is one; what is not flat is left out."""
+        """Read the flat JSON object that bin/report prints, if there is one.
+
+        Raises:
+            BuildpackError, ValueError: It prints something else.
+        """
         here = self._staged(context)
         if not _has(here, "report"):
             return {}
         where = (context.build_dir, context.cache_dir, context.env_dir)
         done = context.run([here / "bin/report", *where], cwd=here, show="no", capture=True)
         facts = json.loads(done.output[:_LARGEST_ANSWER])
-        if not isinstance(facts, dict):
-            raise BuildpackError("bin/report printed no JSON object")
-        return {name: value for name, value in facts.items() if isinstance(value, ReportValue)}
+        if not isinstance(facts, dict) or not all(isinstance(value, ReportValue) for value in facts.values()):
+            raise BuildpackError("bin/report printed no flat JSON object")
+        return facts
 
     def test_compile(self, context: BuildContext) -> None:
         """Run bin/test-compile, or bin/compile where there is none."""

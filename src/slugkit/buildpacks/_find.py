@@ -1,6 +1,7 @@
 """How text finds a buildpack, and which ones are tried when there is none."""
 
 from collections.abc import Iterator
+from os import PathLike
 from pathlib import Path
 
 from ..errors import BuildpackFetchError, InvalidBuildpackError, UnknownBuildpackError
@@ -36,13 +37,18 @@ def detectable(runtime: Runtime = "vendored") -> Iterator[Buildpack]:
             yield _Broken(name, error)
 
 
-def find(buildpack: str | Buildpack, runtime: Runtime, fetcher: Fetcher) -> Buildpack:
+def find(buildpack: str | PathLike[str] | Buildpack, runtime: Runtime, fetcher: Fetcher) -> Buildpack:
     """Return the buildpack that *buildpack* is, or names: one built in, one installed, or a place (contract.md 2.5).
+
+    A path object is a directory or an archive, whatever it is called.
 
     Raises:
         UnknownBuildpackError: Nothing is called that.
         BuildpackFetchError, InvalidBuildpackError: It cannot be had, or is none.
     """
+    if isinstance(buildpack, PathLike):
+        path = Path(buildpack)
+        return fetcher.fetch(Origin("path" if path.is_dir() else "archive", "", str(path), None))
     if not isinstance(buildpack, str):
         return buildpack
     named = _named(buildpack, runtime)

@@ -1,5 +1,26 @@
 """Test buildpacks and tools that embed slugkit: fakes of its seams, real builds of small apps, contract checks."""
 
+from ._app import App
+from ._checks import Finding
+from ._evidence import Step
 from ._fakes import FakeBuildpack, RecordingRunner, fake_context, make_slug, write_tree
+from ._rebuilds import check_buildpack
+from ._result import Build, ContractError, Response, TestResult, UnexpectedOutcomeError, WebDyno
 
-__all__ = ["FakeBuildpack", "RecordingRunner", "fake_context", "make_slug", "write_tree"]
+__all__ = [
+    "App",
+    "Build",
+    "ContractError",
+    "FakeBuildpack",
+    "Finding",
+    "RecordingRunner",
+    "Response",
+    "Step",
+    "TestResult",
+    "UnexpectedOutcomeError",
+    "WebDyno",
+    "check_buildpack",
+    "fake_context",
+    "make_slug",
+    "write_tree",
+]

@@ -1,0 +1,257 @@
+"""A small app that is built, rebuilt, run and tested with the buildpack under test; nothing of it is left behind."""
+
+import re
+import tempfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from attrs import define, evolve, field, frozen
+
+from .._tree import copy_tree, remove_tree
+from ..archive import Slug
+from ..build import SlugBuilder
+from ..buildpacks import Buildpack
+from ..dyno import DynoRunner
+from ..errors import CompileFailedError, SlugkitError
+from ..sandbox import Sandbox, choose
+from ._checks import Finding, Seen, check_build
+from ._evidence import Evidence
+from ._fakes import write_tree
+from ._result import Build, ContractError, TestResult, UnexpectedOutcomeError
+from ._sandboxes import Trapping
+
+Pack = str | PathLike[str] | Buildpack
+Wrap = Callable[[Sandbox], Sandbox]
+_TAP = re.compile(r"^(not )?ok\b(?: +\d+)?(?: *-)? *(.*)$", re.MULTILINE)
+
+
+@frozen
+class Settings:
+    """What a build is made with, besides the app."""
+
+    config_vars: Mapping[str, str] = field(factory=dict, repr=False)
+    buildpacks: tuple[Pack, ...] = ()
+    expect_failure: bool = False
+
+
+@define(slots=False)
+class App:
+    """A source tree and what becomes of it. A context manager: leaving its block removes everything.
+
+    Args:
+        buildpack: The pack under test: what builds use unless they are told otherwise.
+        stack: What packs see in $STACK; None for "heroku-24".
+        sandbox: "auto", a name, or a `Sandbox`.
+        checks: Whether each build is held to the contract.
+        waive: Codes of findings to accept.
+        timeout: Seconds a build may take.
+    """
+
+    buildpack: Pack
+    stack: str | None = None
+    sandbox: str | Sandbox = "auto"
+    checks: bool = True
+    waive: Collection[str] = ()
+    timeout: float = 900.0
+    builds: list[Build] = field(factory=list, init=False)
+    _home: Path = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Make the directories: the source, and beside it what no build may see."""
+        self._home = Path(tempfile.mkdtemp(prefix="slugkit-app-"))
+        self._home.chmod(0o755)  # a dyno's own user looks at what is unpacked below
+        self.directory.mkdir()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def directory(self) -> Path:
+        """The source tree, to be edited in place."""
+        return self._home / "app"
+
+    @property
+    def pack_directory(self) -> Path | None:
+        """Where the pack under test is, when it is a directory."""
+        path = Path(self.buildpack) if isinstance(self.buildpack, str | PathLike) else None
+        return path.resolve() if path is not None and path.is_dir() else None
+
+    @property
+    def pack_name(self) -> str:
+        """What builds call the pack under test."""
+        directory = self.pack_directory
+        return directory.name if directory else str(getattr(self.buildpack, "name", self.buildpack))
+
+    def write(self, files: Mapping[str, str | bytes]) -> Self:
+        """Write *files*, contents by relative path; one that starts with ``#!`` can be run. Returns the app."""
+        write_tree(self.directory, files)
+        return self
+
+    def copy(self, directory: str | PathLike[str]) -> Self:
+        """Copy what is in *directory* into the source tree, over what is there. Returns the app."""
+        for entry in Path(directory).iterdir():
+            remove_tree(self.directory / entry.name)
+        copy_tree(Path(directory), self.directory)
+        return self
+
+    def remove(self, *paths: str) -> Self:
+        """Remove *paths* from the source tree. Returns the app."""
+        for path in paths:
+            remove_tree(self.directory / path)
+        return self
+
+    def build(
+        self,
+        *,
+        config_vars: Mapping[str, str] | None = None,
+        buildpacks: Sequence[Pack] | None = None,
+        expect_failure: bool = False,
+    ) -> Build:
+        """Build the app with an empty cache and return what came of it.
+
+        Args:
+            config_vars: What packs find in ENV_DIR, and dynos in their environment.
+            buildpacks: The packs to use, in order; None for the one under test alone.
+            expect_failure: The build is to fail.
+
+        Raises:
+            UnexpectedOutcomeError: It failed, or did not; with the transcript.
+            ContractError: A pack breaks the contract; with the findings and the transcript.
+        """
+        __tracebackhide__ = True
+        packs = (self.buildpack,) if buildpacks is None else tuple(buildpacks)
+        return self._build(Settings(dict(config_vars or {}), packs, expect_failure), None)
+
+    def build_again(self, build: Build, *, config_vars: Mapping[str, str] | None, expect_failure: bool | None) -> Build:
+        """Do what `Build.rebuild` says."""
+        __tracebackhide__ = True
+        settings = build.settings
+        if config_vars is not None:
+            settings = evolve(settings, config_vars=dict(config_vars))
+        if expect_failure is not None:
+            settings = evolve(settings, expect_failure=expect_failure)
+        return self._build(settings, build.cache_after)
+
+    def ci(
+        self,
+        *,
+        config_vars: Mapping[str, str] | None = None,
+        buildpacks: Sequence[Pack] | None = None,
+        expect_failure: bool = False,
+    ) -> TestResult:
+        """Run the app's tests as Heroku CI does: test-compile, then test (contract.md 2.10).
+
+        Raises:
+            UnexpectedOutcomeError: They failed, or did not; with the transcript.
+        """
+        __tracebackhide__ = True
+        evidence = Evidence()
+        packs = (self.buildpack,) if buildpacks is None else tuple(buildpacks)
+        builder = self._builder(Settings(dict(config_vars or {}), packs), evidence, self._fresh("cache"), self.sandbox)
+        try:
+            run = builder.test(self.directory)
+            status, output = run.status, run.output
+        except CompileFailedError as error:
+            status, output = error.status or 1, ""
+        tests = tuple((not match[1], match[2]) for match in _TAP.finditer(output))
+        result = TestResult(status, "".join(f"{line}\n" for line in evidence.lines), tests)
+        if result.failed is not expect_failure:
+            raise UnexpectedOutcomeError(f"the tests {'failed' if result.failed else 'passed'}\n\n{result.output}")
+        return result
+
+    def unpacked(self, slug: Slug) -> Path:
+        """Return a directory with the app's files of *slug*, made when it is first asked for."""
+        tree = self._home / "trees" / slug.diff_id.replace(":", "-")
+        if not tree.is_dir():
+            tree.parent.mkdir(exist_ok=True)
+            slug.unpack(tree)
+        return tree
+
+    def tree(self, slug: Slug) -> Path:
+        """Be the `SlugStore` of the app's dynos: without the syncs of one that is to survive a power cut."""
+        return self.unpacked(slug)
+
+    @cached_property
+    def runner(self) -> DynoRunner:
+        """The runner of the app's dynos."""
+        return DynoRunner(store=self, sandbox=self.sandbox, grace=5.0)
+
+    def close(self) -> None:
+        """Stop the dynos and remove all directories; again is fine."""
+        if "runner" in self.__dict__:
+            self.runner.close()
+        remove_tree(self._home)
+
+    def _build(self, settings: Settings, cache: Path | None) -> Build:
+        __tracebackhide__ = True
+        build = self.try_build(settings, cache)
+        self.builds.append(build)
+        if build.failed is not settings.expect_failure:
+            verb = "failed" if build.failed else "was to fail and did not"
+            hint = f"\n{build.error}" if build.error else ""
+            found = "".join(f"\n  {finding}" for finding in build.findings)
+            raise UnexpectedOutcomeError(f"the build {verb}{hint}{found}\n\n{build.output}")
+        if build.findings:
+            raise ContractError(build.findings, build.output)
+        return build
+
+    def try_build(self, settings: Settings, cache: Path | None, wrap: Wrap | None = None) -> Build:
+        """Build with a copy of *cache* and return what came of it, whatever that is."""
+        evidence, outside = Evidence(), Trapping(choose(self.sandbox), self._fresh("outside"))
+        sandbox: Sandbox = outside.inner
+        if self.checks and sandbox.name != "none" and "compile.writes-outside" not in self.waive:
+            sandbox = outside
+        if wrap is not None:
+            sandbox = wrap(sandbox)
+        before, app_cache = self._fresh("before"), self._fresh("cache")
+        _hard_copy(cache, before)
+        _hard_copy(cache, app_cache / "cache")
+        slug, error = None, None
+        builder = self._builder(settings, evidence, app_cache, sandbox)
+        try:
+            slug = builder.build(self.directory, self._fresh("slug").with_suffix(".tgz"))
+        except SlugkitError as raised:
+            error = raised
+        (app_cache / "cache").mkdir(exist_ok=True, parents=True)
+        findings: tuple[Finding, ...] = ()
+        if self.checks:
+            findings = self._findings(evidence, slug, settings, outside.caught())
+        return Build(self, settings, evidence, error, before, app_cache / "cache", findings, slug)
+
+    def _findings(
+        self, evidence: Evidence, slug: Slug | None, settings: Settings, outside: tuple[str, ...]
+    ) -> tuple[Finding, ...]:
+        tree = self.unpacked(slug) if slug else None
+        seen = Seen(self.pack_name, self.pack_directory, evidence, tree, settings.config_vars, outside)
+        return tuple(finding for finding in check_build(seen) if finding.code not in self.waive)
+
+    def _builder(self, settings: Settings, evidence: Evidence, cache: Path, sandbox: str | Sandbox) -> SlugBuilder:
+        return SlugBuilder(
+            buildpacks=settings.buildpacks,
+            config_vars=settings.config_vars,
+            cache_dir=cache,
+            stack=self.stack,
+            sandbox=sandbox,
+            timeout=self.timeout,
+            on_event=evidence,
+        )
+
+    def _fresh(self, name: str) -> Path:
+        """Return a path of that name that no other build of this app has."""
+        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._home)) / name
+
+
+def _hard_copy(cache: Path | None, target: Path) -> None:
+    """Make *target* a copy of *cache*, or empty; builds copy a cache themselves before they change it."""
+    target.mkdir(parents=True)
+    if cache is not None:
+        copy_tree(cache, target, hard=True)

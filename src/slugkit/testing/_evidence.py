@@ -1,0 +1,142 @@
+"""What a build did, step by step, as its events tell and as its directories show while it happens."""
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+from .._tree import walk
+from ..build import heroku_text
+from ..events import (
+    BuildEvent,
+    BuildLine,
+    BuildpackDetected,
+    BuildpackExported,
+    BuildpackReported,
+    ProcessesLeft,
+    StepEnded,
+    StepStarted,
+    WorkspaceOpened,
+)
+
+Snapshot = Mapping[str, str]
+
+
+@frozen
+class Step:
+    """One step of a buildpack: its exit status (1 for a no), how long it took in seconds, and what it printed."""
+
+    buildpack: str
+    name: str
+    status: int
+    seconds: float
+    output: str
+
+
+@frozen
+class Detected:
+    """What a detect changed in BUILD_DIR, by path; nothing, if it kept its word."""
+
+    buildpack: str
+    changed: tuple[str, ...]
+
+
+@define
+class Evidence:
+    """A listener to a build's events that keeps what the contract checks and the results of tests are made of."""
+
+    lines: list[str] = field(factory=list)
+    steps: list[Step] = field(factory=list)
+    exports: dict[str, Mapping[str, str | None]] = field(factory=dict)
+    reports: dict[str, Mapping[str, str | int | float | bool]] = field(factory=dict)
+    left: list[ProcessesLeft] = field(factory=list)
+    detected: list[Detected] = field(factory=list)
+    unnamed: list[str] = field(factory=list)  # packs whose detect passed and named nothing
+    stray_exports: list[str] = field(factory=list)  # packs whose compile wrote `export` to BUILD_DIR
+    missing_exports: list[tuple[str, str, str]] = field(factory=list)  # pack, variable, path that is not there
+    _build_dir: Path = field(default=Path(), init=False)
+    _printed: list[str] = field(factory=list, init=False)
+    _before: Snapshot = field(factory=dict, init=False)
+    _had_export: bool = field(default=False, init=False)
+
+    def __call__(self, event: BuildEvent) -> None:
+        """Take note of *event*; the build waits meanwhile, so what its directories show is what the step left."""
+        self.lines += heroku_text(event)
+        match event:
+            case WorkspaceOpened(build_dir):
+                self._build_dir = Path(build_dir)
+            case StepStarted(_, step):
+                self._started(step)
+            case BuildLine(text):
+                self._printed.append(text)
+            case StepEnded():
+                self._ended(event)
+            case BuildpackDetected(pack, name):
+                self.unnamed += [] if name else [pack]
+            case BuildpackExported(pack, variables):
+                self.exports[pack] = variables
+                self._look_for(pack, variables)
+            case BuildpackReported(pack, facts):
+                self.reports[pack] = facts
+            case ProcessesLeft():
+                self.left.append(event)
+
+    @property
+    def places(self) -> re.Pattern[str]:
+        """Paths that exist while this build does and never again: BUILD_DIR, CACHE_DIR, ENV_DIR, a pack's own copy."""
+        build, env = self._build_dir.name, self._build_dir.name.replace("build", "env")
+        return re.compile(rf"/({build}|{env}|buildpack_[0-9a-f]{{8}})\b|/tmp/cache\b")
+
+    def _started(self, step: str) -> None:
+        self._printed = []
+        if step == "detect":
+            self._before = snapshot(self._build_dir)
+        elif step == "compile":
+            self._had_export = os.path.lexists(self._build_dir / "export")
+
+    def _ended(self, event: StepEnded) -> None:
+        output = "".join(line + "\n" for line in self._printed)
+        self.steps.append(Step(event.buildpack, event.step, event.status, event.seconds, output))
+        if event.step == "detect":
+            self.detected.append(Detected(event.buildpack, changes(self._before, snapshot(self._build_dir))))
+        elif event.step == "compile" and not self._had_export and os.path.lexists(self._build_dir / "export"):
+            self.stray_exports.append(event.buildpack)
+
+    def _look_for(self, pack: str, variables: Mapping[str, str | None]) -> None:
+        """Note the paths in *variables* that later packs would look at in vain: below BUILD_DIR or /app, not there."""
+        build, tmp = self._build_dir.name, self._build_dir.parent
+        roots = {f"/tmp/{build}": self._build_dir, str(self._build_dir): self._build_dir, "/app": tmp.parent / "app"}  # noqa: S108
+        for name, value in variables.items():
+            for path in (value or "").split(":"):
+                for inside, outside in roots.items():
+                    if (path + "/").startswith(inside + "/") and not os.path.lexists(f"{outside}{path[len(inside) :]}"):
+                        self.missing_exports.append((pack, name, path))
+
+
+def snapshot(root: Path) -> Snapshot:
+    """Return what is below *root*, by path: contents, run bits and link targets, but no times."""
+    found = {}
+    for entry in walk(root):
+        path = root / entry.path
+        if entry.is_link:
+            found[entry.path] = f"-> {path.readlink()}"
+        elif entry.is_file:
+            runs = "x" if entry.info.st_mode & 0o111 else "f"
+            found[entry.path] = f"{runs} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+        else:
+            found[entry.path] = "directory"
+    return found
+
+
+def changes(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+    """Return the paths that differ, each with what happened to it.
+
+    >>> changes({"a": "f 1", "b": "f 1"}, {"b": "f 2", "c": "f 1"})
+    ('a (gone)', 'b (changed)', 'c (new)')
+    """
+    paths = sorted({*before, *after})
+    words = {path: "gone" if path not in after else "new" if path not in before else "changed" for path in paths}
+    return tuple(f"{path} ({words[path]})" for path in paths if before.get(path) != after.get(path))

@@ -1,0 +1,176 @@
+"""What an app's build, run or tests came to, as a test asks for it."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from ..archive import Slug
+from ..command import Completed
+from ..dyno import Dyno
+from ..errors import SlugkitError
+from ._checks import Finding, profile_d
+from ._evidence import Evidence, Step
+
+if TYPE_CHECKING:
+    from ._app import App, Settings
+
+
+class ContractError(AssertionError):
+    """A buildpack breaks the contract, in ways that are not waived; ``findings`` holds them."""
+
+    def __init__(self, findings: tuple[Finding, ...], output: str) -> None:
+        self.findings = findings
+        listed = "".join(f"\n  {finding}" for finding in findings)
+        waive = "@pytest.mark.waive(CODE), or slugkit_waive in the configuration, accepts one"
+        super().__init__(f"the buildpack breaks the contract:{listed}\n{waive}\n\n{output}")
+
+
+class UnexpectedOutcomeError(AssertionError):
+    """A build failed that was to succeed, or succeeded that was to fail; its transcript is in the message."""
+
+
+@frozen
+class Response:
+    """An HTTP response of a dyno."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+
+@frozen
+class WebDyno:
+    """A dyno that listens; gone with the test."""
+
+    dyno: Dyno
+
+    def get(self, path: str = "/") -> Response:
+        """Return the response to GET *path*, whatever its status; redirects are followed."""
+        request = urllib.request.Request(f"{self.dyno.url}/{path.removeprefix('/')}")  # noqa: S310 - http://127.0.0.1
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=30) as response:
+                return Response(response.status, dict(response.headers), response.read().decode("utf-8", "replace"))
+        except urllib.error.HTTPError as error:
+            return Response(error.code, dict(error.headers), error.read().decode("utf-8", "replace"))
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return "".join(f"{line.message}\n" for line in self.dyno.logs() if line.source == "app")
+
+    def stop(self) -> None:
+        """Stop it now rather than at the end of the test."""
+        self.dyno.stop()
+
+
+@frozen(slots=False)
+class Build:
+    """A build of an `App`, finished.
+
+    ``cache_before`` and ``cache_after`` are directories: the build cache as the build found and left it.
+    """
+
+    app: "App" = field(repr=False)
+    settings: "Settings" = field(repr=False)
+    evidence: Evidence = field(repr=False)
+    error: SlugkitError | None
+    cache_before: Path = field(repr=False)
+    cache_after: Path = field(repr=False)
+    findings: tuple[Finding, ...]
+    _slug: Slug | None = field(repr=False)
+
+    @property
+    def output(self) -> str:
+        """The transcript, as ``git push heroku`` shows it."""
+        return "".join(f"{line}\n" for line in self.evidence.lines)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended without a slug; ``error`` says why."""
+        return self.error is not None
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Each step of each buildpack, in the order they ran."""
+        return tuple(self.evidence.steps)
+
+    @property
+    def slug(self) -> Slug:
+        """The slug.
+
+        Raises:
+            UnexpectedOutcomeError: There is none.
+        """
+        if self._slug is None:
+            raise UnexpectedOutcomeError(f"the build failed, so there is no slug\n\n{self.output}")
+        return self._slug
+
+    @property
+    def process_types(self) -> Mapping[str, str]:
+        """Commands by process type: the packs' defaults overlaid by the Procfile."""
+        return self.slug.process_types
+
+    @property
+    def export(self) -> Mapping[str, str | None]:
+        """What the packs' ``export`` files change for later packs, together; None takes a variable away."""
+        return {name: value for changes in self.evidence.exports.values() for name, value in changes.items()}
+
+    @property
+    def reports(self) -> Mapping[str, Mapping[str, str | int | float | bool]]:
+        """What each pack's bin/report printed, by the pack's name."""
+        return self.evidence.reports
+
+    @property
+    def report(self) -> Mapping[str, str | int | float | bool]:
+        """The reports of all packs together."""
+        return {name: value for facts in self.reports.values() for name, value in facts.items()}
+
+    @cached_property
+    def tree(self) -> Path:
+        """The slug's app, unpacked: to look at, not to change."""
+        return self.app.unpacked(self.slug)
+
+    @property
+    def profile_d(self) -> Mapping[str, str]:
+        """The files of ``.profile.d`` in the slug, by name."""
+        return profile_d(self.tree)
+
+    def rebuild(self, *, config_vars: Mapping[str, str] | None = None, expect_failure: bool | None = None) -> "Build":
+        """Build the app again, as it is now, with the cache that this build left, and otherwise as this one was."""
+        return self.app.build_again(self, config_vars=config_vars, expect_failure=expect_failure)
+
+    def run(self, command: str, *, config_vars: Mapping[str, str] | None = None) -> Completed:
+        """Run *command*, a shell line or a process type, in a one-off dyno; its ``status`` and ``output``."""
+        return self.app.runner.run(self.slug, command, config_vars=self._vars(config_vars))
+
+    def start(self, process_type: str = "web", *, config_vars: Mapping[str, str] | None = None) -> WebDyno:
+        """Start a dyno of *process_type*, wait until it is up, and return it."""
+        dyno = self.app.runner.start(self.slug, process_type, config_vars=self._vars(config_vars))
+        dyno.wait_up()
+        return WebDyno(dyno)
+
+    def _vars(self, config_vars: Mapping[str, str] | None) -> Mapping[str, str]:
+        return self.settings.config_vars if config_vars is None else config_vars
+
+
+@frozen
+class TestResult:
+    """What came of an app's tests in Heroku CI's way; ``output`` is the whole transcript."""
+
+    __test__ = False  # not one of pytest's, whatever its name
+
+    status: int
+    output: str
+    tests: tuple[tuple[bool, str], ...]
+    """What TAP there was: whether each test passed, and its description."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether the tests failed, or could not be prepared."""
+        return self.status != 0
