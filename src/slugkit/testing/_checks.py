@@ -95,7 +95,8 @@ def _outside(seen: Seen) -> Iterator[Finding]:
 
 def _left(seen: Seen) -> Iterator[Finding]:
     for left in seen.evidence.left:
-        message = f"`{left.command}` leaves processes running: {_few(left.processes)}; a build ends with its scripts"
+        command = left.command.partition(" ")[0]
+        message = f"{command} leaves processes running: {_few(left.processes)}; a build ends with its scripts"
         yield _finding(seen, "process.left", message)
 
 
