@@ -7,7 +7,7 @@ from importlib import import_module
 
 from attrs import asdict
 
-FIGURES = ("imports", "version", "start", "pack", "unpack")
+FIGURES = ("imports", "version", "start", "pack", "unpack", "plugin")
 
 
 def main() -> int:
