@@ -263,7 +263,7 @@ def test_build_as_json(app: Path, here: Path, capsys: pytest.CaptureFixture[str]
 
     assert err.startswith("-----> Building")
     assert set(told) == {
-        *("path", "size", "digest", "checksum", "diff_id", "process_types", "buildpacks", "timings"),
+        *("path", "size", "digest", "checksum", "diff_id", "process_types", "buildpacks", "reports", "timings"),
     }
     assert (told["path"], told["size"]) == ("hello.slug.tgz", (here / "hello.slug.tgz").stat().st_size)
     assert (told["digest"], told["checksum"], told["diff_id"]) == (slug.digest, slug.checksum, slug.diff_id)

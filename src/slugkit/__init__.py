@@ -11,10 +11,11 @@ from ._version import __version__
 if TYPE_CHECKING:
     from . import errors, events
     from .archive import Slug, SlugFile
-    from .build import CompiledApp, SlugBuilder, heroku_text
+    from .build import CompiledApp, SlugBuilder, TestRun, heroku_text
     from .buildpacks import (
         BuildContext,
         Buildpack,
+        ClassicBuildpack,
         Detection,
         NotDetected,
         ProcfileBuildpack,
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "archive": ("Slug", "SlugFile"),
-    "build": ("CompiledApp", "SlugBuilder", "heroku_text"),
+    "build": ("CompiledApp", "SlugBuilder", "TestRun", "heroku_text"),
     "buildpacks": (
         *("BuildContext", "Buildpack", "Detection", "NotDetected", "ReleaseDefaults"),
-        *("ProcfileBuildpack", "PythonBuildpack"),
+        *("ClassicBuildpack", "ProcfileBuildpack", "PythonBuildpack"),
     ),
     "command": ("Completed",),
     "dyno": ("Dyno", "DynoRunner"),
@@ -58,6 +59,7 @@ __all__ = [
     "Bubblewrap",
     "BuildContext",
     "Buildpack",
+    "ClassicBuildpack",
     "CompiledApp",
     "Completed",
     "Detection",
@@ -80,6 +82,7 @@ __all__ = [
     "SlugStore",
     "SlugkitError",
     "TarballSource",
+    "TestRun",
     "Unconfined",
     "__version__",
     "errors",

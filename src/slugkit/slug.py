@@ -39,13 +39,17 @@ class Platform:
 
 @frozen
 class Manifest:
-    """What a slug is made of and how it is run; ``extra`` keeps keys of newer schemas as they came."""
+    """What a slug is made of and how it is run; ``extra`` keeps keys of newer schemas as they came.
+
+    ``addons`` are the services its buildpacks would have a platform add; slugkit itself adds none.
+    """
 
     process_types: Mapping[str, str] = field(factory=dict)
     buildpacks: tuple[BuildpackRecord, ...] = ()
     stack: str = ""
     platform: Platform | None = None
     config_vars: Mapping[str, str] = field(factory=dict)
+    addons: tuple[str, ...] = ()
     source_commit: str | None = None
     builder: str = ""
     schema: int = SCHEMA
@@ -92,6 +96,7 @@ def _manifest(plain: dict[str, Any]) -> Manifest:
         _one(known.get(name, ""), kind)
     known["process_types"] = check_process_types(_strings(known.get("process_types", {})))
     known["config_vars"] = check_config_vars(_strings(known.get("config_vars", {})))
+    known["addons"] = tuple(_one(addon, str) for addon in _one(known.get("addons", []), list))
     records = _one(known.get("buildpacks", []), list)
     known["buildpacks"] = tuple(BuildpackRecord(**_fields(BuildpackRecord, record)) for record in records)
     if known.get("platform") is not None:

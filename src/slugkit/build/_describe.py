@@ -56,6 +56,7 @@ def describe(
         stack=stack,
         platform=Platform(platform.machine(), "-".join(platform.libc_ver()).strip("-"), defaults.interpreter),
         config_vars=dict(defaults.config_vars),
+        addons=defaults.addons,
         source_commit=commit,
         builder=f"slugkit {__version__}",
     )

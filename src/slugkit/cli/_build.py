@@ -19,9 +19,9 @@ buildpack_option = click.option(
     "-b",
     "--buildpack",
     "buildpacks",
-    metavar="NAME",
+    metavar="PACK",
     multiple=True,
-    help="Use this one; again for several, in order.",
+    help="Use this one - a name, directory, git URL[#ref], .tgz file or URL; again for several, in order.",
 )
 
 
@@ -91,7 +91,7 @@ def build(  # noqa: PLR0913 - one argument an option
         )
         slug = builder.build(origin, output or default_output(source))
     if as_json:
-        emit_json({**described(slug), "timings": display.timings})
+        emit_json({**described(slug), "reports": display.reports, "timings": display.timings})
     else:
         echo(slug.path)
 

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self, TextIO, TypeVar
 
 import click
@@ -24,6 +24,7 @@ from ..events import (
     BuildEvent,
     BuildFailed,
     BuildpackDetected,
+    BuildpackReported,
     PackingProgressed,
     PackingStarted,
     SlugPacked,
@@ -79,6 +80,7 @@ class BuildDisplay:
         self._started = time.monotonic()
         self._packing = 0.0
         self.timings: dict[str, float] = {}
+        self.reports: dict[str, Mapping[str, str | int | float | bool]] = {}
 
     def __enter__(self) -> Self:
         self._show_live("Detecting", TimeElapsedColumn())
@@ -93,6 +95,8 @@ class BuildDisplay:
         match event:
             case BuildpackDetected(_, name):
                 self._show_live(f"Compiling the {name} app", TimeElapsedColumn())
+            case BuildpackReported(pack, facts):
+                self.reports[pack] = facts
             case PackingStarted(_, size):
                 self._show_live("Compressing", BarColumn(bar_width=30), DownloadColumn(), total=size)
             case PackingProgressed(_, size) if self._progress:
