@@ -213,7 +213,7 @@ SEEDS = [
     ),
     Seed(
         "export-with-the-run-time-path",
-        "export.missing-path",
+        "export.run-time-path",
         "toolchain",
         "bin/compile",
         'PATH="$BUILD_DIR/.toolchain/bin:',

@@ -16,6 +16,7 @@ def build_spec(workspace: Workspace, app: Path, uid: int | None, host_env: Mappi
     return SandboxSpec(
         (
             *stack_view(uid, REGISTRY_ETC),
+            Bind(Path("/var/lib/dpkg"), "/var/lib/dpkg", optional=True),  # apt-get asks what the stack has
             *_tools(),
             *_trust(host_env),
             Bind(workspace.tmp, "/tmp", writable=True),  # noqa: S108 - inside the sandbox

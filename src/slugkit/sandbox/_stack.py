@@ -42,7 +42,7 @@ _ETC = (
     *("protocols", "resolv.conf", "services", "ssl/certs", "ssl/openssl.cnf", "timezone"),
 )
 #: Where system-wide settings of package managers live; builds see them, dynos do not.
-REGISTRY_ETC = ("pip.conf", "npmrc", "gemrc")
+REGISTRY_ETC = ("apt", "gemrc", "npmrc", "pip.conf")
 
 
 def stack_view(uid: int | None, etc: tuple[str, ...] = ()) -> tuple[Mount, ...]:

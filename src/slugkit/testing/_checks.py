@@ -14,8 +14,10 @@ from ..command import Command
 from ..environ import BUILD_PATH
 from ._evidence import Evidence, Step
 
-_REFUSED = re.compile(r"Read-only file system|\bEROFS\b|Permission denied|\bEACCES\b", re.IGNORECASE)
+_REFUSED = re.compile(r"Read-only file system|\bEROFS\b", re.IGNORECASE)
+_DENIED = re.compile(r"Permission denied|\bEACCES\b", re.IGNORECASE)
 _BLAMED = re.compile(r"(?<![\w.])/(?!app\b|tmp\b|dev\b|proc\b)[\w./+-]+")
+_READABLE = re.compile(r"(?<![\w.])/(?:etc|usr|bin|sbin|lib\w*)/[\w./+-]+")  # what is denied there is a write
 _SHORTEST_SECRET = 8  # bytes; shorter values are found everywhere by chance (security.md 6)
 _LARGEST_FILE = 64 * 2**20  # bytes of a file that is looked through for config vars
 
@@ -87,7 +89,9 @@ def _outside(seen: Seen) -> Iterator[Finding]:
         yield _finding(seen, "compile.writes-outside", f"it writes {_few(seen.outside)}: {where}")
     for step in seen.evidence.steps:
         for line in step.output.split("\n"):
-            if _REFUSED.search(line) and (path := _BLAMED.search(line)):
+            path = _BLAMED.search(line) if _REFUSED.search(line) else None
+            path = _READABLE.search(line) if _DENIED.search(line) else path
+            if path is not None:
                 message = f"bin/{step.name} tries to write {path[0]} ({line.strip()}): {where}"
                 yield Finding("compile.writes-outside", step.buildpack, message)
                 return
@@ -104,9 +108,9 @@ def _exports(seen: Seen) -> Iterator[Finding]:
     for pack in seen.evidence.stray_exports:
         message = "compile writes `export` to BUILD_DIR; it belongs into the buildpack's own directory"
         yield Finding("export.in-build-dir", pack, message)
-    for pack, variable, path in seen.evidence.missing_exports:
-        message = f"export sets {variable} to {path}, which is not there during the build: export uses $BUILD_DIR"
-        yield Finding("export.missing-path", pack, message)
+    for pack, variable, path in seen.evidence.misplaced_exports:
+        message = f"export sets {variable} to {path}, which is there in a dyno only: export uses $BUILD_DIR"
+        yield Finding("export.run-time-path", pack, message)
     for step in _steps(seen, "export"):
         if step.output:
             message = f"export is sourced by later buildpacks and must be silent, but: {step.output.strip()}"

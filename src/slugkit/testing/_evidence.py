@@ -56,7 +56,7 @@ class Evidence:
     detected: list[Detected] = field(factory=list)
     unnamed: list[str] = field(factory=list)  # packs whose detect passed and named nothing
     stray_exports: list[str] = field(factory=list)  # packs whose compile wrote `export` to BUILD_DIR
-    missing_exports: list[tuple[str, str, str]] = field(factory=list)  # pack, variable, path that is not there
+    misplaced_exports: list[tuple[str, str, str]] = field(factory=list)  # pack, variable, path in /app
     _build_dir: Path = field(default=Path(), init=False)
     _printed: list[str] = field(factory=list, init=False)
     _before: Snapshot = field(factory=dict, init=False)
@@ -106,14 +106,13 @@ class Evidence:
             self.stray_exports.append(event.buildpack)
 
     def _look_for(self, pack: str, variables: Mapping[str, str | None]) -> None:
-        """Note the paths in *variables* that later packs would look at in vain: below BUILD_DIR or /app, not there."""
-        build, tmp = self._build_dir.name, self._build_dir.parent
-        roots = {f"/tmp/{build}": self._build_dir, str(self._build_dir): self._build_dir, "/app": tmp.parent / "app"}  # noqa: S108
+        """Note the paths in *variables* that are right in a dyno only: not in /app now, but in BUILD_DIR."""
+        home = self._build_dir.parent.parent / "app"
         for name, value in variables.items():
             for path in (value or "").split(":"):
-                for inside, outside in roots.items():
-                    if (path + "/").startswith(inside + "/") and not os.path.lexists(f"{outside}{path[len(inside) :]}"):
-                        self.missing_exports.append((pack, name, path))
+                below = path.removeprefix("/app/")
+                if below != path and os.path.lexists(self._build_dir / below) and not os.path.lexists(home / below):
+                    self.misplaced_exports.append((pack, name, path))
 
 
 def snapshot(root: Path) -> Snapshot:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from attrs import evolve, field, frozen
 
@@ -34,8 +34,12 @@ class Trapping:
 
     def confine(self, command: Command, spec: SandboxSpec) -> Command:
         """Confine *command* with the traps beneath the mounts of *spec*, of which some may lie in one."""
-        self._mounted.update(mount.inside for mount in spec.mounts)
         traps = tuple(Bind(self._made(trap, spec.uid), trap, writable=True) for trap in TRAPS)
+        for mount in spec.mounts:
+            self._mounted.add(mount.inside)
+            for above in reversed(PurePosixPath(mount.inside).parents):  # bwrap would make those in a trap 0700
+                if str(above).startswith(TRAPS):
+                    self._made(str(above), spec.uid)
         return self.inner.confine(command, evolve(spec, mounts=(*traps, *spec.mounts)))
 
     def inside(self, spec: SandboxSpec, path: Path) -> str:
@@ -49,12 +53,11 @@ class Trapping:
         paths = [f"/{entry.path}" for entry in walk(self.directory) if "/" in entry.path]
         return tuple(path for path in paths if not any(f"{own}/".startswith(f"{path}/") for own in self._mounted))
 
-    def _made(self, trap: str, uid: int | None) -> Path:
-        path = self.directory / trap[1:]
-        if not path.is_dir():
-            path.mkdir(parents=True)
-            if uid is not None:
-                os.chown(path, uid, uid)
+    def _made(self, inside: str, uid: int | None) -> Path:
+        path = self.directory / inside[1:]
+        path.mkdir(parents=True, exist_ok=True)
+        if uid is not None:
+            os.chown(path, uid, uid)
         return path
 
 
