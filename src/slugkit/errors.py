@@ -142,8 +142,9 @@ class IncompatibleBuildpackError(SlugkitError, LookupError):
     reason: str
 
     def __str__(self) -> str:
-        """Name the pack and its reason."""
-        return f"app not compatible with buildpack {self.buildpack}: {self.reason}"
+        """Name the pack and its reason, if it gave one."""
+        reason = f": {self.reason}" if self.reason else ""
+        return f"app not compatible with buildpack {self.buildpack}{reason}"
 
 
 @frozen

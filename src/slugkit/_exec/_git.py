@@ -41,6 +41,7 @@ def git(
 
 
 def last_line(done: Completed) -> str:
-    """Return git's last word, for an error."""
+    """Return what git says went wrong: its first complaint, or else its last word."""
     lines = done.output.strip().splitlines()
-    return lines[-1] if lines else f"git exited with status {done.status}"
+    complaints = (line for line in lines if line.startswith(("fatal:", "error:")))
+    return next(complaints, lines[-1] if lines else f"git exited with status {done.status}")

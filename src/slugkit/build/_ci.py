@@ -10,9 +10,9 @@ from .._tree import read_beneath
 from ..buildpacks import BuildContext, Buildpack, Testing
 from ..command import PROFILE, Completed
 from ..errors import BuildpackError
-from ._packs import Packs, Taken
+from ._packs import Packs, Taken, compiling
 
-_RUN = f'{PROFILE}\nexec bash -c "$1"'
+_RUN = f'{PROFILE}\nexec /bin/bash -c "$1"'
 _FIX = "give the buildpack a bin/test, or app.json environments.test.scripts.test"
 
 
@@ -32,7 +32,9 @@ class TestRun:
 
 
 def run_tests(packs: Packs) -> TestRun:
-    """Let each pack prepare the app for its tests; then the last one that can, or app.json, says how they are run.
+    """Let each pack prepare the app for its tests, then run app.json's test-setup, and its test or the packs' own.
+
+    This is the order of Heroku's "CI lifecycle" article (heroku-ci-technical-detail-on-ci-lifecycle).
 
     Raises:
         CompileFailedError: A test-compile failed, or the app's test-setup command.
@@ -40,14 +42,29 @@ def run_tests(packs: Packs) -> TestRun:
     """
     taken: Taken = []
     packs.prepare(_test_compile, taken)
-    for pack, _ in reversed(taken):
-        if isinstance(pack, Testing):
-            with packs.step(pack, "test") as step:
-                done = pack.test(packs.context)
-                step.status = done.status if done else 0
-            if done is not None:
-                return TestRun(done.status, done.output)
-    return _scripts(packs.context)
+    scripts = _app_json_scripts(read_beneath(packs.context.build_dir, "app.json"))
+    with compiling(taken[-1][1]):
+        _set_up(packs.context, scripts.get("test-setup"))
+    if isinstance(scripts.get("test"), str):
+        return _scripted(packs.context, scripts["test"])
+    return _tested(packs, taken)
+
+
+def _tested(packs: Packs, taken: Taken) -> TestRun:
+    """Run each pack's own tests, up to the first that fail."""
+    output, status = [], None
+    for pack, _ in taken:
+        if not isinstance(pack, Testing) or status:
+            continue
+        with packs.step(pack, "test") as step:
+            done = pack.test(packs.context)
+            step.status = done.status if done else 0
+        if done is not None:
+            status = done.status
+            output.append(done.output)
+    if status is None:
+        raise BuildpackError("nothing says how the tests are run", _FIX)
+    return TestRun(status, "".join(output))
 
 
 def _test_compile(pack: Buildpack, context: BuildContext) -> None:
@@ -55,28 +72,27 @@ def _test_compile(pack: Buildpack, context: BuildContext) -> None:
     prepare(context)
 
 
-def _scripts(context: BuildContext) -> TestRun:
-    """Run the commands of app.json, in the frame that Heroku puts around them."""
-    scripts = _app_json_scripts(read_beneath(context.build_dir, "app.json"))
-    setup, test = scripts.get("test-setup"), scripts.get("test")
-    if not isinstance(test, str):
-        raise BuildpackError("nothing says how the tests are run", _FIX)
-    if isinstance(setup, str):
-        context.say(f"-----> Running test-setup command `{setup}`...")
-        _shell(context, setup, check=True)
+def _set_up(context: BuildContext, line: object) -> None:
+    if isinstance(line, str):
+        context.say(f"-----> Running test-setup command `{line}`...")
+        _shell(context, line, check=True)
     else:
         context.say("-----> No test-setup command provided. Skipping.")
-    context.say(f"-----> Running test command `{test}`...")
-    done = _shell(context, test, check=False)
+
+
+def _scripted(context: BuildContext, line: str) -> TestRun:
+    """Run the test command of app.json in the frame that Heroku puts around it."""
+    context.say(f"-----> Running test command `{line}`...")
+    done = _shell(context, line, check=False)
     if done.status == 0:
-        context.say(f"-----> test command `{test}` completed successfully")
+        context.say(f"-----> test command `{line}` completed successfully")
     else:
-        context.say(f"-----> test command `{test}` failed with exit status {done.status}")
+        context.say(f"-----> test command `{line}` failed with exit status {done.status}")
     return TestRun(done.status, done.output)
 
 
 def _shell(context: BuildContext, line: str, *, check: bool) -> Completed:
-    argv = ["bash", "--noprofile", "--norc", "-p", "-c", _RUN, "bash", line]
+    argv = ["/bin/bash", "--noprofile", "--norc", "-p", "-c", _RUN, "bash", line]
     return context.run(argv, env=context.config_vars, cwd=context.build_dir, check=check, show="raw")
 
 

@@ -18,17 +18,25 @@ from ..sandbox import Sandbox, SandboxSpec
 
 _LAST_LINES = 20
 _INDENT = " " * 7
-_SHELL = ("bash", "--noprofile", "--norc", "-p", "-c")
+_SHELL = ("/bin/bash", "--noprofile", "--norc", "-p", "-c")  # whatever PATH a buildpack exports
+_READONLY_IN_BASH = ("BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID")
+_VEIL = "_slugkit_later_"  # before the name of a variable that is for the command, and must not reach our shell
 
 # Runs a command as a shell would (one without a shebang is bash's, contract.md 2.1), then waits half a second for what
 # it left behind: `exec > >(sed ...)` is still printing when the script has ended. What then still runs is listed in
 # the file $1; it dies with the sandbox. $2 says whose processes /proc shows: the sandbox's "own", or the whole "host".
-# An empty script succeeds; bash 5.2 would complain of it, and say "Success".
+# An empty script succeeds; bash 5.2 would complain of it, and say "Success". Veiled variables are for the command only.
 _SHIM = r"""
 left=$1 whose=$2; shift 2
 [[ $1 == /* && -f $1 && ! -s $1 ]] && exit
 exec 9>&2 2>/dev/null
-(exec -- "$@" 2>&9 9>&-)
+(
+  for veiled in "${!_slugkit_later_@}"; do
+    export "${veiled#_slugkit_later_}=${!veiled}"
+    unset "$veiled"
+  done
+  exec -- "$@" 2>&9 9>&-
+)
 status=$?
 strays() {
   local entry line
@@ -97,7 +105,7 @@ class SandboxRunner:
         whose = "host" if self.sandbox.name == "none" else "own"
         command = Command(
             (*_SHELL, _SHIM, "slugkit", self._inside(left), whose, *map(self._inside, argv)),
-            env=compose_env(self.env, {n: self._inside(v) for n, v in (env or {}).items()}),
+            env=_shielded(compose_env(self.env, {n: self._inside(v) for n, v in (env or {}).items()})),
             cwd=Path(self._inside(cwd or self.cwd)),
         )
         prefix = _INDENT if show == "indented" else ""
@@ -133,6 +141,15 @@ class SandboxRunner:
 
     def _inside(self, argument: str | Path) -> str:
         return argument if isinstance(argument, str) else self.sandbox.inside(self.spec, argument)
+
+
+def _shielded(env: Mapping[str, str]) -> dict[str, str]:
+    """Return *env* as our shell can take it: what the dynamic linker reads is veiled, what bash forbids left out."""
+    return {
+        f"{_VEIL}{name}" if name.startswith("LD_") else name: value
+        for name, value in env.items()
+        if name not in _READONLY_IN_BASH
+    }
 
 
 def _brief(argv: Sequence[str | Path]) -> str:

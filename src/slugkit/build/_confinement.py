@@ -47,6 +47,8 @@ def ci_env(commit: str | None) -> dict[str, str]:
         "CI": "true",
         "CI_NODE_INDEX": "0",
         "CI_NODE_TOTAL": "1",
+        "PORT": "5000",
+        "TERM": "dumb",
         "HEROKU_TEST_RUN_ID": str(uuid.uuid4()),
         "HEROKU_TEST_RUN_BRANCH": "",
         "HEROKU_TEST_RUN_COMMIT_VERSION": commit or "",

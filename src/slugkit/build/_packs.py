@@ -79,7 +79,8 @@ class Packs:
             tried.append((LAST_RESORT, self._detect(LAST_RESORT, self.context)))
             found = [(pack, answer) for pack, answer in tried if isinstance(answer, Detection)]
         if not found:
-            raise NoBuildpackError(tuple((p.name, no.reason) for p, no in tried if not isinstance(no, Detection)))
+            noes = ((pack, answer) for pack, answer in tried if not isinstance(answer, Detection))
+            raise NoBuildpackError(tuple((pack.name, no.reason or "it does not apply") for pack, no in noes))
         if len(found) > 1:
             self.emit(SeveralBuildpacksDetected(tuple(detection.name for _, detection in found)))
         return found[0]
@@ -113,7 +114,7 @@ class Packs:
         for later in (*self.asked_for[1:], None):
             self.emit(BuildpackDetected(pack.name, detection.name))
             taken.append((pack, detection))
-            with self.step(pack, step.__name__.strip("_").replace("_", "-")), _compiling(detection):
+            with self.step(pack, step.__name__.strip("_").replace("_", "-")), compiling(detection):
                 step(pack, context)
             runner = runner.exporting(self._exports(pack, detection, context))
             context = evolve(context, run=runner)
@@ -137,14 +138,14 @@ class Packs:
         """Return what *pack* changes in the environment of the packs after it (contract.md 2.6)."""
         if not isinstance(pack, Exporting):
             return {}
-        with self.step(pack, "export"), _compiling(detection):
+        with self.step(pack, "export"), compiling(detection):
             changes = pack.export(context)
         if changes:
             self.emit(BuildpackExported(pack.name, changes))
         return changes
 
     def _release(self, pack: Buildpack, detection: Detection) -> ReleaseDefaults | None:
-        with self.step(pack, "release"), _compiling(detection):
+        with self.step(pack, "release"), compiling(detection):
             defaults = pack.release(self.context)
             if defaults is not None:
                 check_process_types(defaults.process_types)
@@ -195,7 +196,7 @@ def _status(error: BaseException) -> int:
 
 
 @contextmanager
-def _compiling(detection: Detection) -> Iterator[None]:
+def compiling(detection: Detection) -> Iterator[None]:
     """Say a failure of the block as what it is to the caller: the app could not be compiled."""
     try:
         yield

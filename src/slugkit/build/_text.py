@@ -97,7 +97,7 @@ def _warned(size: int, soft_limit: int) -> tuple[str, ...]:
 
 def _failed(code: str, message: str, app: str) -> tuple[str, ...]:
     """Return Heroku's own sentence for a failure, each line behind a bang."""
-    if app:
+    if code == "build.compile-failed":
         return ("", f"{_PROBLEM}Push rejected, failed to compile {app} app.", "")
     if code == "buildpack.none":
         blank = " " * 24
@@ -114,7 +114,7 @@ def _failed(code: str, message: str, app: str) -> tuple[str, ...]:
     if code == "buildpack.incompatible":
         title, _, reason = message.partition(": ")
         title = title.replace("app not compatible with buildpack", "App not compatible with buildpack:")
-        said = (f"{_DETAIL}{line}" for line in reason.split("\n"))
+        said = (f"{_DETAIL}{line}" for line in reason.split("\n") if reason)
         more = f"{_DEVCENTER}/buildpacks#detection-failure"
         return (f"{_STEP}{title}", *said, f"{_DETAIL}More info: {more}", "", f"{_PROBLEM}Push failed")
     if code == "slug.too-large":

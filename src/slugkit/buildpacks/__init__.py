@@ -13,7 +13,7 @@ from ._contract import (
 )
 from ._fetch import Fetcher
 from ._find import INLINE, LAST_RESORT, builtin, detectable, find, find_for_app
-from ._origin import parse_origin
+from ._origin import Origin, parse_origin
 from ._procfile_only import ProcfileBuildpack
 from .python import PythonBuildpack, Runtime
 
@@ -28,6 +28,7 @@ __all__ = [
     "Exporting",
     "Fetcher",
     "NotDetected",
+    "Origin",
     "ProcfileBuildpack",
     "PythonBuildpack",
     "ReleaseDefaults",

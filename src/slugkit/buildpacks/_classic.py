@@ -4,7 +4,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from attrs import field, frozen
@@ -18,10 +18,9 @@ from ._release import parse_release
 #: The scripts of a buildpack; the first two are required.
 SCRIPTS = ("detect", "compile", "release", "report", "test-compile", "test")
 
-_BASH = ("bash", "--noprofile", "--norc", "-p", "-c")
-_SOURCE_EXPORT = 'env -0 >"$2" || exit; . "$1" >&2; env -0 >"$3"'
-_TEST = f'{PROFILE}\nexec "$@"'
-_TEXT = re.compile(r"^(?!\s*(?:#|---))[^{}\n]*\w", re.MULTILINE)  # other than a comment, `---` and `{}`
+_BASH = ("/bin/bash", "--noprofile", "--norc", "-p", "-c")
+_SOURCE_EXPORT = '/usr/bin/env -0 >"$2" || exit; . "$1" >&2; /usr/bin/env -0 >"$3" 2>/dev/null'
+_TEST = f'{PROFILE}\n[ -s "$1" ] || exit 0\nexec "$@"'  # an empty script succeeds
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BASHS_OWN = {"_", "OLDPWD", "PWD", "SHLVL"}
 _LARGEST_ANSWER = 2**20  # bytes of an environment, and of a report
@@ -55,7 +54,7 @@ class ClassicBuildpack:
         done = context.run([here / "bin/detect", context.build_dir], cwd=here, check=False, show="raw", capture=True)
         said = done.output.strip()
         if done.status != 0:
-            return NotDetected(said or f"bin/detect exited with status {done.status}")
+            return NotDetected(said)
         return Detection(said.partition("\n")[0].rstrip())
 
     def compile(self, context: BuildContext) -> None:
@@ -87,9 +86,9 @@ class ClassicBuildpack:
             return None
         done = context.run([here / "bin/release", context.build_dir], cwd=here, show="raw", capture=True)
         defaults = parse_release(done.output)
-        if defaults == ReleaseDefaults() and _TEXT.search(done.output):
+        if defaults is None:
             context.say(" !     Warning: bin/release printed something that is no YAML mapping of defaults: ignored")
-        return defaults
+        return defaults or ReleaseDefaults()
 
     def report(self, context: BuildContext) -> Mapping[str, ReportValue]:
         """Read the flat JSON object that bin/report prints, if there is one.
@@ -102,7 +101,7 @@ class ClassicBuildpack:
             return {}
         where = (context.build_dir, context.cache_dir, context.env_dir)
         done = context.run([here / "bin/report", *where], cwd=here, show="no", capture=True)
-        facts = json.loads(done.output[:_LARGEST_ANSWER])
+        facts = json.loads(done.output[:_LARGEST_ANSWER], parse_constant=_refuse)
         if not isinstance(facts, dict) or not all(isinstance(value, ReportValue) for value in facts.values()):
             raise BuildpackError("bin/report printed no flat JSON object")
         return facts
@@ -127,23 +126,27 @@ class ClassicBuildpack:
     def _staged(self, context: BuildContext) -> Path:
         """Return the build's own copy of the pack, made on first use, with everything in bin/ made executable."""
         if self.directory is None:
-            _make_executable(context.build_dir)
+            _make_executable(context.build_dir, SCRIPTS)
             return context.build_dir
         here = context.tmp / f"buildpack_{self._stage}"
         if not os.path.lexists(here):
             with writing(here):
                 here.mkdir(mode=0o755)
                 copy_tree(self.directory, here, skip=_is_git)
-                _make_executable(here)
+                _make_executable(here, [path.name for path in (here / "bin").iterdir()])
                 if os.geteuid() == 0:
                     uid = context.tmp.stat().st_uid
                     give_to(here, uid, uid)
         return here
 
 
-def _make_executable(here: Path) -> None:
-    """Set the run bits of the scripts: 13 of 79 packs come without (contract.md 2.1)."""
-    for script in SCRIPTS:
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _make_executable(here: Path, names: Iterable[str]) -> None:
+    """Set the run bits of the files *names* in bin/: 13 of 79 packs come without (contract.md 2.1)."""
+    for script in names:
         fd = open_beneath(here, f"bin/{script}")
         if fd is not None:
             os.fchmod(fd, 0o755)

@@ -1,14 +1,17 @@
 """Download an archive over HTTP, with the host's proxies and certificates and nothing else of it."""
 
+import socket
 import ssl
+import threading
 import time
 import urllib.request as http
 from collections.abc import Mapping
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
-from typing import IO
+from typing import Self
 from urllib.parse import urlsplit
 
+from .._exec import DeadlineError
 from ..errors import BuildpackFetchError
 from ._origin import Origin
 
@@ -23,33 +26,67 @@ def download(origin: Origin, target: Path, env: Mapping[str, str], deadline: flo
 
     Raises:
         BuildpackFetchError: It cannot be had, or is larger than 512 MiB.
-        TimeoutError: The monotonic clock reached *deadline*.
+        DeadlineError: The monotonic clock reached *deadline*.
     """
     for left in reversed(range(_TRIES)):
+        sockets = _Sockets(deadline)
         try:
-            _try(origin, target, env, deadline)
-        except (BuildpackFetchError, TimeoutError):
+            with sockets:
+                _try(origin, target, env, sockets)
+        except BuildpackFetchError:
             raise
-        except (OSError, HTTPException) as error:  # urllib's errors are OSErrors
+        except (OSError, HTTPException, ValueError) as error:  # urllib's errors are OSErrors
+            if sockets.shut:
+                raise DeadlineError from None
             status = getattr(error, "code", None)
+            if isinstance(error, http.HTTPError):
+                error.close()
             if not left or (status is not None and status < _SERVERS_FAULT):
-                reason = str(getattr(error, "reason", error)) or type(error).__name__
-                raise BuildpackFetchError(origin.shown, f"HTTP {status} {reason}" if status else reason) from error
+                reason = origin.masked(str(getattr(error, "reason", error)) or type(error).__name__)
+                raise BuildpackFetchError(origin.shown, f"HTTP {status} {reason}" if status else reason) from None
         else:
             return
 
 
-def _try(origin: Origin, target: Path, env: Mapping[str, str], deadline: float) -> None:
-    with _open(origin, env) as response, target.open("wb") as file:
-        while data := response.read(2**16):
+class _Sockets:
+    """The connections of one try, all shut down at the deadline: a server may drip bytes for ever."""
+
+    def __init__(self, deadline: float) -> None:
+        self.shut = False
+        self._open: list[socket.socket] = []
+        self._timer = threading.Timer(max(deadline - time.monotonic(), 0), self._shut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def add(self, connected: socket.socket) -> None:
+        self._open.append(connected)
+
+    def _shut(self) -> None:
+        self.shut = True
+        for connected in self._open:
+            try:
+                connected.shutdown(socket.SHUT_RDWR)
+            except OSError:  # it is closed
+                continue
+
+
+def _try(origin: Origin, target: Path, env: Mapping[str, str], sockets: _Sockets) -> None:
+    with _open(origin, env, sockets) as response, target.open("wb") as file:
+        while data := response.read1(2**16):
             file.write(data)
             if file.tell() > _LARGEST:
                 raise BuildpackFetchError(origin.shown, f"it is larger than {_LARGEST} bytes")
-            if time.monotonic() > deadline:
-                raise TimeoutError
+        if response.length or sockets.shut:
+            raise OSError("it was cut short")
 
 
-def _open(origin: Origin, env: Mapping[str, str]) -> IO[bytes]:
+def _open(origin: Origin, env: Mapping[str, str], sockets: _Sockets) -> HTTPResponse:
     """Ask for *origin*; a redirect leads to HTTP only, never to a file of this machine."""
     proxies = {name.lower().removesuffix("_proxy"): value for name, value in env.items() if value}
     if http.proxy_bypass_environment(urlsplit(origin.url).hostname or "", proxies):  # type: ignore[attr-defined]
@@ -58,8 +95,7 @@ def _open(origin: Origin, env: Mapping[str, str]) -> IO[bytes]:
     opener = http.OpenerDirector()
     for handler in (
         http.ProxyHandler({scheme: proxies[scheme] for scheme in ("http", "https") if scheme in proxies}),
-        http.HTTPHandler(),
-        http.HTTPSHandler(context=trust),
+        *_handlers(trust, sockets),
         http.HTTPRedirectHandler(),
         http.HTTPDefaultErrorHandler(),
         http.HTTPErrorProcessor(),
@@ -68,7 +104,31 @@ def _open(origin: Origin, env: Mapping[str, str]) -> IO[bytes]:
     request = http.Request(origin.url)  # noqa: S310 - there is no handler for another scheme
     if origin.authorization:
         request.add_unredirected_header("Authorization", origin.authorization)
-    response: IO[bytes] | None = opener.open(request, timeout=_SILENCE)
+    response: HTTPResponse | None = opener.open(request, timeout=_SILENCE)
     if response is None:
         raise BuildpackFetchError(origin.shown, "it leads to something other than http or https")
     return response
+
+
+def _handlers(trust: ssl.SSLContext, sockets: _Sockets) -> tuple[http.BaseHandler, ...]:
+    """Return urllib's handlers of http and https, which tell *sockets* of each connection."""
+
+    class Plain(HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            sockets.add(self.sock)
+
+    class Encrypted(HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            sockets.add(self.sock)
+
+    class PlainHandler(http.HTTPHandler):
+        def http_open(self, request: http.Request) -> HTTPResponse:
+            return self.do_open(Plain, request)
+
+    class EncryptedHandler(http.HTTPSHandler):
+        def https_open(self, request: http.Request) -> HTTPResponse:
+            return self.do_open(Encrypted, request, context=trust)
+
+    return PlainHandler(), EncryptedHandler(context=trust)

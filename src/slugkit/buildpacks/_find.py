@@ -9,7 +9,7 @@ from ._classic import ClassicBuildpack
 from ._contract import BuildContext, Buildpack, NotDetected
 from ._fetch import Fetcher
 from ._installed import installed, load
-from ._origin import Origin, parse_origin
+from ._origin import Origin, parse_origin, without_credentials
 from ._procfile_only import ProcfileBuildpack
 from .python import PythonBuildpack, Runtime
 
@@ -55,10 +55,10 @@ def find(buildpack: str | PathLike[str] | Buildpack, runtime: Runtime, fetcher: 
     if named is not None:
         return named
     origin = parse_origin(buildpack)
-    if origin is None and Path(buildpack).is_dir():
+    if origin is None and _is_directory(buildpack):
         origin = Origin("path", "", buildpack, None)
     if origin is None:
-        raise UnknownBuildpackError(buildpack, _names())
+        raise UnknownBuildpackError(without_credentials(buildpack), _names())
     return fetcher.fetch(origin)
 
 
@@ -68,12 +68,15 @@ def find_for_app(buildpack: str, runtime: Runtime, fetcher: Fetcher) -> Buildpac
     Raises:
         SlugkitError: As `find`; and BuildpackFetchError for a place that is neither https nor http.
     """
+    named = _named(buildpack, runtime)
+    if named is not None:
+        return named
     origin = parse_origin(buildpack)
-    if origin is not None and not origin.is_remote:
+    if origin is None:
+        raise UnknownBuildpackError(without_credentials(buildpack), _names())
+    if not origin.is_remote:
         raise BuildpackFetchError(origin.shown, "an app's .buildpacks names https URLs and built-in buildpacks only")
-    if origin is None and _named(buildpack, runtime) is None:
-        raise UnknownBuildpackError(buildpack, _names())
-    return find(buildpack, runtime, fetcher)
+    return fetcher.fetch(origin)
 
 
 def _named(name: str, runtime: Runtime) -> Buildpack | None:
@@ -86,6 +89,13 @@ def _named(name: str, runtime: Runtime) -> Buildpack | None:
         return None
     entry = installed().get(name)
     return None if entry is None else load(entry)
+
+
+def _is_directory(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).is_dir()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return False
 
 
 def _names() -> tuple[str, ...]:

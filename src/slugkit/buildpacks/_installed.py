@@ -29,7 +29,8 @@ def load(entry: "EntryPoint") -> Buildpack:
         pack = found() if callable(found) else found
     except Exception as error:
         raise InvalidBuildpackError(entry.name, f"{entry.value} cannot be loaded: {error!r}") from error
-    if not all(callable(getattr(pack, member, None)) for member in ("detect", "compile", "release")):
-        raise InvalidBuildpackError(entry.name, f"{entry.value} has no detect, compile and release")
+    methods = (getattr(pack, member, None) for member in ("detect", "compile", "release"))
+    if not isinstance(getattr(pack, "name", None), str) or not all(callable(method) for method in methods):
+        raise InvalidBuildpackError(entry.name, f"{entry.value} has no name, detect, compile and release")
     buildpack: Buildpack = pack
     return buildpack

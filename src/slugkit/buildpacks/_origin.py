@@ -1,6 +1,7 @@
 """Where a buildpack is to come from, as text means it: a directory, a git repository, an archive. Pure."""
 
 import base64
+import os
 import re
 from typing import Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -12,6 +13,7 @@ _SCP = re.compile(r"[\w.-]+@[\w.-]+:(?!//)")  # git@host:path, which git reads a
 _SCHEMES = ("https", "http", "ssh", "file")
 _REMOTE = ("https", "http")
 _ELSEWHERE = (*_REMOTE, "ssh")
+_USER_INFO = re.compile(r"(?<=//)[^/?#]*@")
 
 Kind = Literal["path", "git", "archive"]
 
@@ -35,19 +37,30 @@ class Origin:
 
     @property
     def url(self) -> str:
-        """The location without credentials: they must not show in a process listing."""
-        return _without_credentials(self.location) if self.scheme in _REMOTE else self.location
+        """The location without credentials, which must not show in a process listing; ssh keeps the user's name."""
+        if self.scheme not in _ELSEWHERE or "://" not in self.location:
+            return self.location
+        parts = urlsplit(self.location)
+        user, _, host = parts.netloc.rpartition("@")
+        kept = f"{user.partition(':')[0]}@{host}" if user and self.scheme == "ssh" else host
+        return urlunsplit(parts._replace(netloc=kept))
 
     @property
     def authorization(self) -> str:
         """The value of an Authorization header with the credentials in the location, or ""."""
         credentials = urlsplit(self.location).netloc.rpartition("@")[0] if self.is_remote else ""
-        return credentials and "Basic " + base64.b64encode(unquote(credentials).encode()).decode()
+        if not credentials:
+            return ""
+        whole = unquote(credentials if ":" in credentials else f"{credentials}:")
+        return "Basic " + base64.b64encode(whole.encode()).decode()
 
     @property
     def name(self) -> str:
         """What a build calls the pack; a path of this machine is no part of it, or slugs would differ by it."""
-        return self.shown if self.scheme in _ELSEWHERE else self.shown.rstrip("/").rpartition("/")[2]
+        if self.scheme in _ELSEWHERE:
+            return self.shown
+        last = self.location.rstrip("/").rpartition("/")[2]
+        return f"{last}#{self.ref}" if self.ref else last
 
     @property
     def source(self) -> str:
@@ -57,8 +70,13 @@ class Origin:
     @property
     def shown(self) -> str:
         """The whole for people to read: without credentials, and without the query, which may hold some."""
-        plain = self.url.partition("?")[0]
+        plain = self.url.partition("?")[0] if self.scheme else self.url
         return f"{plain}#{self.ref}" if self.ref else plain
+
+    def masked(self, text: str) -> str:
+        """Return somebody else's *text* about it without what `shown` does not show."""
+        query = self.url.partition("?")[2] if self.scheme else ""
+        return without_credentials(text.replace(f"?{query}", "") if query else text)
 
 
 def parse_origin(text: str) -> Origin | None:
@@ -72,12 +90,11 @@ def parse_origin(text: str) -> Origin | None:
     'path'
     """
     location, _, ref = text.partition("#")
+    if not location or not _can_be_named(text):
+        return None
     scheme, colon, _ = location.partition("://")
     if colon:
-        if scheme not in _SCHEMES:
-            return None
-        kind: Kind = "archive" if _ARCHIVE.search(location.partition("?")[0]) else "git"
-        return Origin(kind, scheme, location, ref or None)
+        return _url(scheme.lower(), location, ref)
     if _SCP.match(location):
         return Origin("git", "ssh", location, ref or None)
     if _ARCHIVE.search(location):
@@ -87,6 +104,27 @@ def parse_origin(text: str) -> Origin | None:
     return Origin("path", "", location, None) if "/" in location or location.startswith(".") else None
 
 
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def without_credentials(text: str) -> str:
+    """Return *text* with the user and password of every URL in it left out."""
+    return _USER_INFO.sub("", text)
+
+
+def _url(scheme: str, location: str, ref: str) -> Origin | None:
+    if scheme not in _SCHEMES:
+        return None
+    try:
+        host = urlsplit(location).hostname
+    except ValueError:
+        return None
+    if scheme != "file" and not host:
+        return None
+    kind: Kind = "archive" if _ARCHIVE.search(location.partition("?")[0]) else "git"
+    return Origin(kind, scheme, scheme + location[len(scheme) :], ref or None)
+
+
+def _can_be_named(text: str) -> bool:
+    """Return whether a command line can hold it."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False

@@ -1,30 +1,33 @@
 """What bin/release prints: YAML 1.1, with the tolerance that real packs count on (contract.md 2.1 and 2.6)."""
 
+import re
 from typing import Any
 
 from ..errors import BuildpackError
 from ._contract import ReleaseDefaults
 
+_MOST_PAIRS = 10_000
 _FIX = "print nothing, or a YAML mapping with default_process_types"
 
 
-def parse_release(text: str) -> ReleaseDefaults:
-    r"""Return the defaults that *text* declares; nothing, ``---`` and a bare word declare none.
+def parse_release(text: str) -> ReleaseDefaults | None:
+    r"""Return the defaults that *text* declares: none for nothing and ``---``, and None for prose.
 
-    >>> parse_release("---\ndefault_process_types:\n  web: bin/serve\n").process_types
-    {'web': 'bin/serve'}
+    >>> parse_release("---\ndefault_process_types:\n  web: bin/serve\n")
+    ReleaseDefaults(process_types={'web': 'bin/serve'}, config_vars={}, addons=(), interpreter=None)
+    >>> parse_release("Done.")
 
     Raises:
         BuildpackError: It is no YAML, or a list, or what it declares has another shape.
     """
-    import yaml  # noqa: PLC0415 - the core is importable without it
-
     try:
-        plain = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        plain = _load(text)
+    except Exception as error:  # whatever PyYAML comes to: its own errors, and those of its converters
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise BuildpackError(f"bin/release printed no YAML: {reason}", _FIX) from error
-    if plain is None or isinstance(plain, str):  # `---{}` is a string; Heroku's Ruby finds no key in one
+    if isinstance(plain, str) and re.search(r"\w", plain):  # Heroku's Ruby finds no key in it
+        return None
+    if plain is None or isinstance(plain, str):  # real packs print `---{}`, which is a string
         return ReleaseDefaults()
     if not isinstance(plain, dict):
         raise BuildpackError("bin/release printed YAML that is no mapping", _FIX)
@@ -33,6 +36,19 @@ def parse_release(text: str) -> ReleaseDefaults:
         config_vars=_strings(plain, "config_vars"),
         addons=_addons(plain.get("addons")),
     )
+
+
+def _load(text: str) -> Any:  # noqa: ANN401 - whatever YAML holds
+    """Return what *text* spells; merges (``<<``) that multiply are refused before they take the memory."""
+    import yaml  # noqa: PLC0415 - the core is importable without it
+
+    class Loader(yaml.SafeLoader):
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            super().flatten_mapping(node)
+            if len(node.value) > _MOST_PAIRS:
+                raise yaml.YAMLError(f"a mapping of more than {_MOST_PAIRS} pairs")
+
+    return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
 
 
 def _strings(plain: dict[Any, Any], key: str) -> dict[str, str]:
@@ -53,6 +69,9 @@ def _text(value: Any, key: str) -> str:  # noqa: ANN401 - whatever YAML holds
     """Return a scalar as Ruby's ``to_s`` spells it: in YAML 1.1 ``yes`` is true."""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str | int | float):
-        return str(value)
+    try:
+        if isinstance(value, str | int | float):
+            return str(value)
+    except ValueError:  # an integer of more than 4 300 digits
+        pass
     raise BuildpackError(f"bin/release: {key} holds something other than text", _FIX)

@@ -39,7 +39,7 @@ _NAMESPACES = (
 _VEIL = "_slugkit_env_"
 _UNVEIL = f"""
 for _veiled in "${{!{_VEIL}@}}"; do
-  export "${{_veiled#{_VEIL}}}=${{!_veiled}}"
+  export "${{_veiled#{_VEIL}}}=${{!_veiled}}" 2>/dev/null  # UID and its like are bash's own
   unset "$_veiled"
 done
 unset _veiled
