@@ -1242,7 +1242,7 @@ def test_the_cache_is_the_user_s(tmp_path: Path, own_cache: Path) -> None:
 if os.geteuid() == 0:  # who alone can give files away
 
     def test_a_repository_of_another_user_is_refused(repository: Path, fetcher: Fetcher) -> None:
-        """A repository on this machine that is somebody else's is not trusted: git says so, and the error repeats it."""
+        """A repository on this machine that is somebody else's is not trusted: git says so, the error repeats it."""
         for path in [repository, *repository.rglob("*")]:
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 

@@ -288,7 +288,7 @@ def test_a_few_lines_do_not_take_the_memory(text: str) -> None:
         "resource.setrlimit(resource.RLIMIT_CPU, (5, 5))\n"
         "from slugkit.buildpacks._release import parse_release\n"
         "from slugkit.errors import BuildpackError\n"
-        "try:\n    declared(sys.stdin.read())\n"
+        "try:\n    parse_release(sys.stdin.read())\n"
         "except BuildpackError:\n    pass\n"
         "except MemoryError:\n    sys.exit('out of memory')\n"
     )
