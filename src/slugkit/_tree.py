@@ -160,16 +160,26 @@ def give_to(root: Path, uid: int, gid: int) -> None:
 def digest(root: Path, *, skip: Callable[[str], bool] | None = None) -> str:
     """Return the sha256 of what is below *root*, in hex: names, contents, links and whether it can be run."""
     hasher = hashlib.sha256()
+    for path, state in snapshot(root, skip=skip).items():
+        for part in (path, state):
+            hasher.update(b"%d " % len(os.fsencode(part)) + os.fsencode(part))
+    return hasher.hexdigest()
+
+
+def snapshot(root: Path, *, skip: Callable[[str], bool] | None = None) -> dict[str, str]:
+    """Return what is below *root*, by path: contents, run bits and link targets, but no times."""
+    found = {}
     for entry in walk(root, skip=skip):
         path = root / entry.path
-        kind, content = b"d", b""
         if entry.is_link:
-            kind, content = b"l", os.fsencode(os.readlink(path))
+            found[entry.path] = f"-> {os.readlink(path)}"
         elif entry.is_file:
-            kind, content = (b"x" if entry.info.st_mode & 0o111 else b"f"), path.read_bytes()
-        name = os.fsencode(entry.path)
-        hasher.update(b"%b %d %b %d\0" % (kind, len(name), name, len(content)) + content)
-    return hasher.hexdigest()
+            with open(path, "rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            found[entry.path] = f"{'x' if entry.info.st_mode & 0o111 else 'f'} {content}"
+        else:
+            found[entry.path] = "directory" if entry.is_dir else "other"
+    return found
 
 
 def sync(directory: Path) -> None:

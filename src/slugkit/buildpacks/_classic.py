@@ -23,6 +23,7 @@ _SOURCE_EXPORT = '/usr/bin/env -0 >"$2" || exit; . "$1" >&2; /usr/bin/env -0 >"$
 _TEST = f'{PROFILE}\n[ -s "$1" ] || exit 0\nexec "$@"'  # an empty script succeeds
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BASHS_OWN = {"_", "OLDPWD", "PWD", "SHLVL"}
+_LONGEST_NAME = 200  # characters of what detect calls the app
 _LARGEST_ANSWER = 2**20  # bytes of an environment, and of a report
 
 ReportValue = str | int | float | bool
@@ -55,7 +56,7 @@ class ClassicBuildpack:
         said = done.output.strip()
         if done.status != 0:
             return NotDetected(said)
-        return Detection(said.partition("\n")[0].rstrip())
+        return Detection(said.partition("\n")[0].rstrip()[:_LONGEST_NAME])
 
     def compile(self, context: BuildContext) -> None:
         """Run bin/compile; a status other than 0 rejects the build."""

@@ -1,6 +1,5 @@
 """What a build did, step by step, as its events tell and as its directories show while it happens."""
 
-import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from .._tree import walk
+from .._tree import snapshot
 from ..build import heroku_text
 from ..events import (
     BuildEvent,
@@ -113,21 +112,6 @@ class Evidence:
                 below = path.removeprefix("/app/")
                 if below != path and os.path.lexists(self._build_dir / below) and not os.path.lexists(home / below):
                     self.misplaced_exports.append((pack, name, path))
-
-
-def snapshot(root: Path) -> Snapshot:
-    """Return what is below *root*, by path: contents, run bits and link targets, but no times."""
-    found = {}
-    for entry in walk(root):
-        path = root / entry.path
-        if entry.is_link:
-            found[entry.path] = f"-> {path.readlink()}"
-        elif entry.is_file:
-            runs = "x" if entry.info.st_mode & 0o111 else "f"
-            found[entry.path] = f"{runs} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-        else:
-            found[entry.path] = "directory"
-    return found
 
 
 def changes(before: Snapshot, after: Snapshot) -> tuple[str, ...]:

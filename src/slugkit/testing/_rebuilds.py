@@ -7,12 +7,12 @@ from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 
-from .._tree import walk
+from .._tree import snapshot, walk
 from ..environ import for_build
 from ..sandbox import Sandbox
 from ._app import App, Pack, Settings
 from ._checks import Finding
-from ._evidence import changes, snapshot
+from ._evidence import changes
 from ._result import Build
 from ._sandboxes import Injecting
 
