@@ -23,7 +23,6 @@ from slugkit.events import (
     BuildpackDetected,
     BuildpackReported,
     ProcessesLeft,
-    StepStarted,
     WorkspaceOpened,
 )
 from slugkit.testing import write_tree
@@ -752,7 +751,7 @@ def test_a_daemon_is_named_and_dead(app: Path, tmp_path: Path) -> None:
 
     def on_event(event: BuildEvent) -> None:
         events.append(event)
-        if isinstance(event, StepStarted) and event.step == "release":
+        if isinstance(event, StepEnded) and event.step == "compile":
             alive.append(pids_with(marker))
 
     script = f"setsid bash -c 'exec -a {marker} sleep 600' </dev/null >/dev/null 2>&1 & echo started"

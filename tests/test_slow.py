@@ -129,3 +129,36 @@ def test_examples_on_the_stacks_interpreter(tmp_path: Path, name: str) -> None:
         web.wait_up()
 
         assert web.state == "up"
+
+
+MANY = """
+import pytest
+
+@pytest.mark.parametrize("number", range(200))
+def test_it(app, number):
+    build = app.write({"hello.txt": f"{number}\\n"}).build()
+    assert build.run("greet").output == f"{number}\\n"
+"""
+
+
+def test_two_hundred_tests_of_a_pack_leave_nothing(tmp_path: Path) -> None:
+    """200 tests of a buildpack in two parallel processes pass, and leave no process, mount or temporary directory."""
+    mounts = Path("/proc/self/mountinfo").read_text()
+    private = tmp_path / "private"
+    private.mkdir()
+    write_tree(tmp_path / "project", {"test_it.py": MANY, "pytest.ini": "[pytest]\n"})
+    argv = [sys.executable, "-m", "pytest", "-q", "-n2", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*argv, "--buildpack", CHECKOUT / "tests/buildpacks/hello"],
+        check=False,
+        cwd=tmp_path / "project",
+        env={**os.environ, "TMPDIR": str(private), "PYTEST_DEBUG_TEMPROOT": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "200 passed" in done.stdout
+    assert list(private.iterdir()) == []
+    assert running(str(private)) == []
+    assert Path("/proc/self/mountinfo").read_text() == mounts

@@ -125,11 +125,10 @@ def read_beneath(root: Path, path: str, limit: int = 2**20) -> bytes | None:
         return file.read(limit)
 
 
-def copy_tree(source: Path, target: Path, *, skip: Callable[[str], bool] | None = None, hard: bool = False) -> None:
+def copy_tree(source: Path, target: Path, *, skip: Callable[[str], bool] | None = None) -> None:
     """Copy what is below *source* into the existing directory *target*: files, modes, times, links as they are.
 
-    A *hard* copy shares its files, by hard links: neither side may change one. Anything else (sockets, FIFOs, devices)
-    is left out: no slug can hold it.
+    Anything else (sockets, FIFOs, devices) is left out: no slug can hold it.
     """
     directories = []
     for entry in walk(source, skip=skip):
@@ -139,8 +138,6 @@ def copy_tree(source: Path, target: Path, *, skip: Callable[[str], bool] | None 
             directories.append((there, entry.info))
         elif entry.is_link:
             there.symlink_to(os.readlink(here))
-        elif entry.is_file and hard:
-            os.link(here, there)
         elif entry.is_file:
             shutil.copyfile(here, there, follow_symlinks=False)
             there.chmod(entry.info.st_mode & 0o777)

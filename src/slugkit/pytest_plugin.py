@@ -1,6 +1,6 @@
 """The pytest plugin for testers of buildpacks: it needs only pytest, and loads slugkit when a test asks for it."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +9,9 @@ import pytest
 if TYPE_CHECKING:
     from .testing import App
 
-_CHECKED = pytest.StashKey[set[str]]()
+_CHECKED = pytest.StashKey[set[Hashable]]()
 _APP = pytest.StashKey["App"]()
+_PASSED = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,8 +40,8 @@ def buildpack(pytestconfig: pytest.Config) -> str | Path:
     base = pytestconfig.invocation_params.dir
     if named is None:
         named, base = pytestconfig.getini("slugkit_buildpack") or ".", pytestconfig.rootpath
-    directory = base / named
-    return directory.resolve() if directory.is_dir() else named
+    path = base / named
+    return path.resolve() if path.exists() else named
 
 
 @pytest.fixture
@@ -64,26 +65,37 @@ def app(request: pytest.FixtureRequest, buildpack: str | Path, stack: str) -> It
 
 
 def _check_once(request: pytest.FixtureRequest, app: "App") -> None:
-    """Hold each pack to the checks that take several builds, once a session: with the first app that it builds."""
-    from .testing import ContractError  # noqa: PLC0415
-    from .testing._rebuilds import check_app  # noqa: PLC0415
+    """Hold each pack to the checks that take several builds, once a session: with the first app that it builds well."""
+    from .testing import ContractError, check_buildpack  # noqa: PLC0415
 
-    checked = request.config.stash[_CHECKED]
-    build = next((build for build in app.builds if not build.failed), None)
-    if not app.checks or build is None or app.pack_name in checked:
+    if app.first is None or not request.node.stash.get(_PASSED, False):
         return
-    checked.add(app.pack_name)
-    findings = check_app(app, build.settings)
+    key = (app.pack_directory or id(app.buildpack), frozenset(app.waive))
+    if key in request.config.stash[_CHECKED]:
+        return
+    request.config.stash[_CHECKED].add(key)
+    settings, source = app.first
+    findings = check_buildpack(
+        app.buildpack,
+        source,
+        config_vars=settings.config_vars,
+        buildpacks=settings.buildpacks,
+        waive=app.waive,
+        sandbox=app.sandbox,
+        stack=app.stack,
+    )
     if findings:
-        raise ContractError(findings, build.output)
+        raise ContractError(findings, app.builds[0].output)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Show the transcript of each build beside a failure."""
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Show the transcripts beside a failure, but for one that the failure itself shows."""
     report: pytest.TestReport = yield  # type: ignore[assignment]
+    if report.when == "call":
+        item.stash[_PASSED] = report.passed
     app = item.stash.get(_APP, None)
     if app is not None and report.failed:
-        for number, build in enumerate(app.builds, start=1):
-            report.sections.append((f"slugkit build {number}", build.output))
+        told = getattr(call.excinfo.value, "output", None) if call.excinfo else None
+        report.sections += [section for section in app.transcripts if section[1] != told]
     return report  # type: ignore[return-value]

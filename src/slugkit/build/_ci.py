@@ -10,7 +10,7 @@ from .._tree import read_beneath
 from ..buildpacks import BuildContext, Buildpack, Testing
 from ..command import PROFILE, Completed
 from ..errors import BuildpackError
-from ._packs import Packs, Taken, compiling
+from ._packs import Packs, Taken, compiling, offers
 
 _RUN = f'{PROFILE}\nexec /bin/bash -c "$1"'
 _FIX = "give the buildpack a bin/test, or app.json environments.test.scripts.test"
@@ -54,7 +54,7 @@ def _tested(packs: Packs, taken: Taken) -> TestRun:
     """Run each pack's own tests, up to the first that fail."""
     output, status = [], None
     for pack, _ in taken:
-        if not isinstance(pack, Testing) or status:
+        if not isinstance(pack, Testing) or not offers(pack, "test", packs.context) or status:
             continue
         with packs.step(pack, "test") as step:
             done = pack.test(packs.context)

@@ -16,6 +16,7 @@ from ..buildpacks import (
     LAST_RESORT,
     BuildContext,
     Buildpack,
+    ClassicBuildpack,
     Detection,
     Exporting,
     Fetcher,
@@ -136,7 +137,7 @@ class Packs:
 
     def _exports(self, pack: Buildpack, detection: Detection, context: BuildContext) -> Mapping[str, str | None]:
         """Return what *pack* changes in the environment of the packs after it (contract.md 2.6)."""
-        if not isinstance(pack, Exporting):
+        if not isinstance(pack, Exporting) or not offers(pack, "export", context):
             return {}
         with self.step(pack, "export"), compiling(detection):
             changes = pack.export(context)
@@ -145,6 +146,8 @@ class Packs:
         return changes
 
     def _release(self, pack: Buildpack, detection: Detection) -> ReleaseDefaults | None:
+        if not offers(pack, "release", self.context):
+            return None
         with self.step(pack, "release"), compiling(detection):
             defaults = pack.release(self.context)
             if defaults is not None:
@@ -154,10 +157,10 @@ class Packs:
 
     def _report(self, pack: Buildpack) -> None:
         """Tell what *pack* reports; whatever goes wrong with that is nobody's concern (contract.md 2.9)."""
-        if not isinstance(pack, Reporting):
-            return
         context = evolve(self.context, run=self.runner.extended(_REPORT_TIME))
         try:
+            if not isinstance(pack, Reporting) or not offers(pack, "report", context):
+                return
             with self.step(pack, "report"):
                 facts = pack.report(context)
         except Exception as error:  # noqa: BLE001 - never fatal
@@ -185,6 +188,11 @@ class Step:
     """A step under way, and the status it is about to end with."""
 
     status: int = 0
+
+
+def offers(pack: Buildpack, step: str, context: BuildContext) -> bool:
+    """Return whether *pack* does anything in *step*: a classic one may have no script for it."""
+    return not isinstance(pack, ClassicBuildpack) or pack.offers(step, context)
 
 
 def _compile(pack: Buildpack, context: BuildContext) -> None:

@@ -141,6 +141,18 @@ def _copy_cache(cache: Path, target: Path) -> None:
         target.chmod(0o755)
 
 
+def _readable(cache: Path) -> bool:
+    """Make *cache* readable for the next build; one with paths that no system call takes cannot be, and is dropped."""
+    try:
+        make_readable(cache)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        _log.debug("the build cache cannot be kept", cache=str(cache), error=repr(error))
+        return False
+    return True
+
+
 def _wait_for(lock: int, on_wait: Callable[[], None]) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -165,7 +177,8 @@ def _write_back(workspace: Workspace, cache: Path) -> None:
     with writing(cache):
         if workspace.cache_dir.is_symlink() or not workspace.cache_dir.is_dir():
             return  # a command has put something else there: the old cache stays
-        make_readable(workspace.cache_dir)
+        if not _readable(workspace.cache_dir):
+            return
         new = cache.with_name(f"new-{uuid.uuid4().hex[:8]}")
         workspace.cache_dir.rename(new)
         old = cache.with_name(f"old-{uuid.uuid4().hex[:8]}")

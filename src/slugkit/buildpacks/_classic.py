@@ -47,10 +47,14 @@ class ClassicBuildpack:
     def _version(self) -> str:
         return "" if self.directory is None else f"sha256:{digest(self.directory, skip=_is_git)}"
 
+    def offers(self, step: str, context: BuildContext) -> bool:
+        """Return whether the pack has something to run for a *step* that not every pack has."""
+        return os.path.lexists(self._staged(context) / ("export" if step == "export" else f"bin/{step}"))
+
     def detect(self, context: BuildContext) -> Detection | NotDetected:
         """Run bin/detect; what it prints is what the app is called, or why the pack does not apply."""
         here = self._staged(context)
-        if not _has(here, "detect") or not _has(here, "compile"):
+        if not self.offers("detect", context) or not self.offers("compile", context):
             return NotDetected("the app has no bin/detect and bin/compile of its own")
         done = context.run([here / "bin/detect", context.build_dir], cwd=here, check=False, show="raw", capture=True)
         said = done.output.strip()
@@ -64,9 +68,9 @@ class ClassicBuildpack:
 
     def export(self, context: BuildContext) -> Mapping[str, str | None]:
         """Let bash source the file ``export`` of the pack's directory, and return what that changed."""
-        here = self._staged(context)
-        if not os.path.lexists(here / "export"):
+        if not self.offers("export", context):
             return {}
+        here = self._staged(context)
         before, after = (context.tmp / f".{when}-{uuid.uuid4().hex[:8]}" for when in ("before", "after"))
         context.run([*_BASH, _SOURCE_EXPORT, "bash", here / "export", before, after], cwd=here, check=False, show="raw")
         old, new = _taken(before), _taken(after)
@@ -82,9 +86,9 @@ class ClassicBuildpack:
         Raises:
             BuildpackError: It prints something else.
         """
-        here = self._staged(context)
-        if not _has(here, "release"):
+        if not self.offers("release", context):
             return None
+        here = self._staged(context)
         done = context.run([here / "bin/release", context.build_dir], cwd=here, show="raw", capture=True)
         defaults = parse_release(done.output)
         if defaults is None:
@@ -97,9 +101,9 @@ class ClassicBuildpack:
         Raises:
             BuildpackError, ValueError: It prints something else.
         """
-        here = self._staged(context)
-        if not _has(here, "report"):
+        if not self.offers("report", context):
             return {}
+        here = self._staged(context)
         where = (context.build_dir, context.cache_dir, context.env_dir)
         done = context.run([here / "bin/report", *where], cwd=here, show="no", capture=True)
         facts = json.loads(done.output[:_LARGEST_ANSWER], parse_constant=_refuse)
@@ -109,14 +113,14 @@ class ClassicBuildpack:
 
     def test_compile(self, context: BuildContext) -> None:
         """Run bin/test-compile, or bin/compile where there is none."""
-        name = "test-compile" if _has(self._staged(context), "test-compile") else "compile"
+        name = "test-compile" if self.offers("test-compile", context) else "compile"
         self._run(context, name, context.build_dir, context.cache_dir, context.env_dir)
 
     def test(self, context: BuildContext) -> Completed | None:
         """Run bin/test, if there is one, with the profile scripts sourced and the config vars in its environment."""
-        here = self._staged(context)
-        if not _has(here, "test"):
+        if not self.offers("test", context):
             return None
+        here = self._staged(context)
         argv: list[str | Path] = [*_BASH, _TEST, "bash", here / "bin/test", context.build_dir, context.env_dir]
         return context.run(argv, env=context.config_vars, cwd=here, check=False, show="raw")
 
@@ -156,10 +160,6 @@ def _make_executable(here: Path, names: Iterable[str]) -> None:
 
 def _is_git(path: str) -> bool:
     return path == ".git"
-
-
-def _has(here: Path, script: str) -> bool:
-    return os.path.lexists(here / "bin" / script)
 
 
 def _taken(file: Path) -> dict[str, str]:

@@ -2,12 +2,12 @@
 
 import re
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from attrs import define, evolve, field, frozen
 
@@ -16,12 +16,12 @@ from ..archive import Slug
 from ..build import SlugBuilder
 from ..buildpacks import Buildpack
 from ..dyno import DynoRunner
-from ..errors import CompileFailedError, SlugkitError
+from ..errors import SlugkitError
 from ..sandbox import Sandbox, choose
+from . import _edit
 from ._checks import Finding, Seen, check_build
 from ._evidence import Evidence
-from ._fakes import write_tree
-from ._result import Build, ContractError, TestResult, UnexpectedOutcomeError
+from ._result import Build, ContractError, TestResult, UnexpectedOutcomeError, WebDyno, first_line
 from ._sandboxes import Trapping
 
 Pack = str | PathLike[str] | Buildpack
@@ -34,7 +34,7 @@ class Settings:
     """What a build is made with, besides the app."""
 
     config_vars: Mapping[str, str] = field(factory=dict, repr=False)
-    buildpacks: tuple[Pack, ...] = ()
+    buildpacks: Sequence[Pack] = ()
     expect_failure: bool = False
 
 
@@ -57,8 +57,12 @@ class App:
     checks: bool = True
     waive: Collection[str] = ()
     timeout: float = 900.0
-    builds: list[Build] = field(factory=list, init=False)
-    _home: Path = field(init=False)
+    builds: list[Build] = field(factory=list, init=False, repr=False)
+    tests: list[TestResult] = field(factory=list, init=False, repr=False)
+    dynos: list[WebDyno] = field(factory=list, init=False, repr=False)
+    first: "tuple[Settings, Path] | None" = field(default=None, init=False, repr=False)
+    """How the first good build with the pack under test was made, and a copy of its source."""
+    _home: Path = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Make the directories: the source, and beside it what no build may see."""
@@ -92,21 +96,27 @@ class App:
         return directory.name if directory else str(getattr(self.buildpack, "name", self.buildpack))
 
     def write(self, files: Mapping[str, str | bytes]) -> Self:
-        """Write *files*, contents by relative path; one that starts with ``#!`` can be run. Returns the app."""
-        write_tree(self.directory, files)
+        """Write *files*, contents by relative path; one that starts with ``#!`` can be run. Returns the app.
+
+        Raises:
+            ValueError: A path leads out of the app's directory.
+        """
+        _edit.write(self.directory, files)
         return self
 
     def copy(self, directory: str | PathLike[str]) -> Self:
-        """Copy what is in *directory* into the source tree, over what is there. Returns the app."""
-        for entry in Path(directory).iterdir():
-            remove_tree(self.directory / entry.name)
-        copy_tree(Path(directory), self.directory)
+        """Copy what is in *directory* into the app: directories are added to, files replaced. Returns the app."""
+        _edit.copy(Path(directory), self.directory)
         return self
 
     def remove(self, *paths: str) -> Self:
-        """Remove *paths* from the source tree. Returns the app."""
+        """Remove *paths* from the source tree; one that is not there is fine. Returns the app.
+
+        Raises:
+            ValueError: A path leads out of the app's directory.
+        """
         for path in paths:
-            remove_tree(self.directory / path)
+            _edit.remove(self.directory, path)
         return self
 
     def build(
@@ -131,15 +141,10 @@ class App:
         packs = (self.buildpack,) if buildpacks is None else tuple(buildpacks)
         return self._build(Settings(dict(config_vars or {}), packs, expect_failure), None)
 
-    def build_again(self, build: Build, *, config_vars: Mapping[str, str] | None, expect_failure: bool | None) -> Build:
-        """Do what `Build.rebuild` says."""
+    def build_again(self, build: Build, changes: Mapping[str, Any]) -> Build:
+        """Do what `Build.rebuild` says; *changes* of its settings."""
         __tracebackhide__ = True
-        settings = build.settings
-        if config_vars is not None:
-            settings = evolve(settings, config_vars=dict(config_vars))
-        if expect_failure is not None:
-            settings = evolve(settings, expect_failure=expect_failure)
-        return self._build(settings, build.cache_after)
+        return self._build(evolve(build.settings, **changes), build.cache_after)
 
     def ci(
         self,
@@ -151,22 +156,35 @@ class App:
         """Run the app's tests as Heroku CI does: test-compile, then test (contract.md 2.10).
 
         Raises:
-            UnexpectedOutcomeError: They failed, or did not; with the transcript.
+            UnexpectedOutcomeError: They failed, or could not be run, or did not fail; with the transcript.
         """
         __tracebackhide__ = True
         evidence = Evidence()
         packs = (self.buildpack,) if buildpacks is None else tuple(buildpacks)
         builder = self._builder(Settings(dict(config_vars or {}), packs), evidence, self._fresh("cache"), self.sandbox)
+        status, output, why = 1, "", ""
         try:
             run = builder.test(self.directory)
             status, output = run.status, run.output
-        except CompileFailedError as error:
-            status, output = error.status or 1, ""
+        except SlugkitError as error:
+            status, why = getattr(error, "status", None) or 1, first_line(error)
         tests = tuple((not match[1], match[2]) for match in _TAP.finditer(output))
-        result = TestResult(status, "".join(f"{line}\n" for line in evidence.lines), tests)
+        result = TestResult(status, evidence.transcript, tests)
+        self.tests.append(result)
         if result.failed is not expect_failure:
-            raise UnexpectedOutcomeError(f"the tests {'failed' if result.failed else 'passed'}\n\n{result.output}")
+            verb = "failed" if result.failed else "were to fail and did not"
+            raise UnexpectedOutcomeError(f"the tests {verb}{why}", result.output)
         return result
+
+    @property
+    def transcripts(self) -> Iterator[tuple[str, str]]:
+        """What its builds, tests and web dynos printed, each under a title."""
+        for number, build in enumerate(self.builds, start=1):
+            yield f"slugkit build {number}", build.output
+        for number, result in enumerate(self.tests, start=1):
+            yield f"slugkit tests {number}", result.output
+        for web in self.dynos:
+            yield f"slugkit {web.dyno.name}", web.output
 
     def unpacked(self, slug: Slug) -> Path:
         """Return a directory with the app's files of *slug*, made when it is first asked for."""
@@ -197,11 +215,13 @@ class App:
         self.builds.append(build)
         if build.failed is not settings.expect_failure:
             verb = "failed" if build.failed else "was to fail and did not"
-            hint = f"\n{build.error}" if build.error else ""
+            why = first_line(build.error) if build.error else ""
             found = "".join(f"\n  {finding}" for finding in build.findings)
-            raise UnexpectedOutcomeError(f"the build {verb}{hint}{found}\n\n{build.output}")
+            raise UnexpectedOutcomeError(f"the build {verb}{why}{found}", build.output)
         if build.findings:
             raise ContractError(build.findings, build.output)
+        if self.checks and self.first is None and not build.failed and self.buildpack in settings.buildpacks:
+            self.first = (settings, _copied(self.directory, self._fresh("first")))
         return build
 
     def try_build(self, settings: Settings, cache: Path | None, wrap: Wrap | None = None) -> Build:
@@ -213,8 +233,8 @@ class App:
         if wrap is not None:
             sandbox = wrap(sandbox)
         before, app_cache = self._fresh("before"), self._fresh("cache")
-        _hard_copy(cache, before)
-        _hard_copy(cache, app_cache / "cache")
+        _copied(cache, before)
+        _copied(cache, app_cache / "cache")
         slug, error = None, None
         builder = self._builder(settings, evidence, app_cache, sandbox)
         try:
@@ -250,8 +270,9 @@ class App:
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._home)) / name
 
 
-def _hard_copy(cache: Path | None, target: Path) -> None:
-    """Make *target* a copy of *cache*, or empty; builds copy a cache themselves before they change it."""
+def _copied(source: Path | None, target: Path) -> Path:
+    """Make *target* a copy of *source*, or empty, and return it."""
     target.mkdir(parents=True)
-    if cache is not None:
-        copy_tree(cache, target, hard=True)
+    if source is not None:
+        copy_tree(source, target)
+    return target

@@ -26,7 +26,10 @@ Snapshot = Mapping[str, str]
 
 @frozen
 class Step:
-    """One step of a buildpack: its exit status (1 for a no), how long it took in seconds, and what it printed."""
+    """One step of a buildpack: its exit status (1 for a no), how long it took in seconds, and what it showed.
+
+    What detect, release and report print on standard output is an answer, and not shown.
+    """
 
     buildpack: str
     name: str
@@ -82,6 +85,11 @@ class Evidence:
                 self.reports[pack] = facts
             case ProcessesLeft():
                 self.left.append(event)
+
+    @property
+    def transcript(self) -> str:
+        """The build as ``git push heroku`` shows it."""
+        return "".join(f"{line}\n" for line in self.lines)
 
     @property
     def places(self) -> re.Pattern[str]:

@@ -27,6 +27,7 @@ def check_buildpack(
     buildpacks: Sequence[Pack] | None = None,
     waive: Collection[str] = (),
     sandbox: str | Sandbox = "auto",
+    stack: str | None = None,
 ) -> tuple[Finding, ...]:
     """Return every way in which *buildpack* breaks the contract when it builds *app*; none is the aim.
 
@@ -37,7 +38,7 @@ def check_buildpack(
     Raises:
         SlugkitError: The build fails, and no finding says why.
     """
-    with App(buildpack, sandbox=sandbox, waive=waive) as under_test:
+    with App(buildpack, stack=stack, sandbox=sandbox, waive=waive) as under_test:
         if isinstance(app, Mapping):
             under_test.write(app)
         else:

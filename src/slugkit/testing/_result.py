@@ -2,7 +2,8 @@
 
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from email.message import Message
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,29 +18,38 @@ from ._checks import Finding, profile_d
 from ._evidence import Evidence, Step
 
 if TYPE_CHECKING:
-    from ._app import App, Settings
+    from ._app import App, Pack, Settings
 
 
 class ContractError(AssertionError):
-    """A buildpack breaks the contract, in ways that are not waived; ``findings`` holds them."""
+    """A buildpack breaks the contract in ways that are not waived: ``findings``; ``output`` is the transcript."""
 
     def __init__(self, findings: tuple[Finding, ...], output: str) -> None:
-        self.findings = findings
+        self.findings, self.output = findings, output
         listed = "".join(f"\n  {finding}" for finding in findings)
         waive = "@pytest.mark.waive(CODE), or slugkit_waive in the configuration, accepts one"
         super().__init__(f"the buildpack breaks the contract:{listed}\n{waive}\n\n{output}")
 
 
 class UnexpectedOutcomeError(AssertionError):
-    """A build failed that was to succeed, or succeeded that was to fail; its transcript is in the message."""
+    """A build failed that was to succeed, or succeeded that was to fail; ``output`` is the transcript."""
+
+    def __init__(self, what: str, output: str) -> None:
+        self.output = output
+        super().__init__(f"{what}\n\n{output}")
+
+
+def first_line(error: SlugkitError) -> str:
+    """Return what went wrong in short, to be said behind something: the rest is in the transcript."""
+    return f": {str(error).partition(chr(10))[0]}"
 
 
 @frozen
 class Response:
-    """An HTTP response of a dyno."""
+    """An HTTP response of a dyno; the names of ``headers`` may be spelled in any case."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     text: str
 
 
@@ -55,9 +65,10 @@ class WebDyno:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=30) as response:
-                return Response(response.status, dict(response.headers), response.read().decode("utf-8", "replace"))
+                return Response(response.status, response.headers, response.read().decode("utf-8", "replace"))
         except urllib.error.HTTPError as error:
-            return Response(error.code, dict(error.headers), error.read().decode("utf-8", "replace"))
+            with error:
+                return Response(error.code, error.headers, error.read().decode("utf-8", "replace"))
 
     @property
     def output(self) -> str:
@@ -88,7 +99,7 @@ class Build:
     @property
     def output(self) -> str:
         """The transcript, as ``git push heroku`` shows it."""
-        return "".join(f"{line}\n" for line in self.evidence.lines)
+        return self.evidence.transcript
 
     @property
     def failed(self) -> bool:
@@ -107,13 +118,15 @@ class Build:
         Raises:
             UnexpectedOutcomeError: There is none.
         """
+        __tracebackhide__ = True
         if self._slug is None:
-            raise UnexpectedOutcomeError(f"the build failed, so there is no slug\n\n{self.output}")
+            raise UnexpectedOutcomeError("the build failed, so there is no slug", self.output)
         return self._slug
 
     @property
     def process_types(self) -> Mapping[str, str]:
         """Commands by process type: the packs' defaults overlaid by the Procfile."""
+        __tracebackhide__ = True
         return self.slug.process_types
 
     @property
@@ -134,26 +147,42 @@ class Build:
     @cached_property
     def tree(self) -> Path:
         """The slug's app, unpacked: to look at, not to change."""
+        __tracebackhide__ = True
         return self.app.unpacked(self.slug)
 
     @property
     def profile_d(self) -> Mapping[str, str]:
         """The files of ``.profile.d`` in the slug, by name."""
+        __tracebackhide__ = True
         return profile_d(self.tree)
 
-    def rebuild(self, *, config_vars: Mapping[str, str] | None = None, expect_failure: bool | None = None) -> "Build":
+    def rebuild(
+        self,
+        *,
+        config_vars: Mapping[str, str] | None = None,
+        buildpacks: "Sequence[Pack] | None" = None,
+        expect_failure: bool | None = None,
+    ) -> "Build":
         """Build the app again, as it is now, with the cache that this build left, and otherwise as this one was."""
-        return self.app.build_again(self, config_vars=config_vars, expect_failure=expect_failure)
+        __tracebackhide__ = True
+        given = {"config_vars": config_vars, "buildpacks": buildpacks, "expect_failure": expect_failure}
+        return self.app.build_again(self, {name: value for name, value in given.items() if value is not None})
 
     def run(self, command: str, *, config_vars: Mapping[str, str] | None = None) -> Completed:
-        """Run *command*, a shell line or a process type, in a one-off dyno; its ``status`` and ``output``."""
+        """Run *command*, a shell line or a process type, in a one-off dyno; its ``status`` and ``output``.
+
+        The output is made of log lines: it ends with a newline, whether the command wrote one or not.
+        """
+        __tracebackhide__ = True
         return self.app.runner.run(self.slug, command, config_vars=self._vars(config_vars))
 
     def start(self, process_type: str = "web", *, config_vars: Mapping[str, str] | None = None) -> WebDyno:
         """Start a dyno of *process_type*, wait until it is up, and return it."""
-        dyno = self.app.runner.start(self.slug, process_type, config_vars=self._vars(config_vars))
-        dyno.wait_up()
-        return WebDyno(dyno)
+        __tracebackhide__ = True
+        dyno = WebDyno(self.app.runner.start(self.slug, process_type, config_vars=self._vars(config_vars)))
+        self.app.dynos.append(dyno)
+        dyno.dyno.wait_up()
+        return dyno
 
     def _vars(self, config_vars: Mapping[str, str] | None) -> Mapping[str, str]:
         return self.settings.config_vars if config_vars is None else config_vars
