@@ -23,6 +23,7 @@ from slugkit.events import (
     BuildpackDetected,
     BuildpackReported,
     ProcessesLeft,
+    StepEnded,
     WorkspaceOpened,
 )
 from slugkit.testing import write_tree
