@@ -5,7 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from slugkit.events import BuildEvent, BuildLine
+from slugkit.testing import write_tree
+
 NOBODY = 65534
+PACKS = Path(__file__).parent / "buildpacks"
+OF_BASH = {"_", "OLDPWD", "PWD", "SHLVL"}  # variables that every bash sets
 
 
 @contextmanager
@@ -32,3 +37,23 @@ def pids_with(text: str) -> list[int]:
             except OSError:
                 continue
     return found
+
+
+def small(root: Path, name: str = "small", **scripts: str) -> str:
+    """Write a pack whose bin/ has *scripts*, bash where they have no shebang; ``test_compile`` is bin/test-compile."""
+    texts = {"detect": f"echo {name.title()}", "compile": "", **scripts}
+    files = {
+        f"bin/{script.replace('_', '-')}": text if text.startswith("#!") else f"#!/usr/bin/env bash\n{text}\n"
+        for script, text in texts.items()
+    }
+    return str(write_tree(root / name, files))
+
+
+def lines(events: list[BuildEvent]) -> list[str]:
+    """Return what the packs of a build printed."""
+    return [event.text for event in events if isinstance(event, BuildLine)]
+
+
+def leftovers(app: Path) -> list[str]:
+    """Return what a build of *app* left in the cache directory beside it, but for the cache and the lock."""
+    return sorted(path.name for path in (app.parent / "cache").iterdir() if path.name not in {"cache", "lock"})

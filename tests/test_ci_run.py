@@ -9,28 +9,16 @@ import pytest
 from slugkit.build import SlugBuilder, TestRun
 from slugkit.environ import HOST_ENV
 from slugkit.errors import BuildpackError, BuildTimeoutError, CompileFailedError
-from slugkit.events import BuildEvent, BuildLine, BuildpackReported, StepStarted
+from slugkit.events import BuildEvent, BuildpackReported, StepStarted
 from slugkit.testing import FakeBuildpack, write_tree
+from support import OF_BASH, PACKS, leftovers, lines, small
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
-
-PACKS = Path(__file__).parent / "buildpacks"
-OF_BASH = {"_", "OLDPWD", "PWD", "SHLVL"}
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Path:
     return write_tree(tmp_path / "app", {"file": "content\n"})
-
-
-def small(tmp_path: Path, name: str = "small", **scripts: str) -> str:
-    """Write a pack whose bin/ has *scripts*, bash where they have no shebang; ``test_compile`` is bin/test-compile."""
-    texts = {"detect": "echo Small", "compile": "", **scripts}
-    files = {
-        f"bin/{script.replace('_', '-')}": text if text.startswith("#!") else f"#!/usr/bin/env bash\n{text}\n"
-        for script, text in texts.items()
-    }
-    return str(write_tree(tmp_path / name, files))
 
 
 def with_scripts(app: Path, **content: object) -> Path:
@@ -56,17 +44,9 @@ def run(
     ).test(app)
 
 
-def lines(events: list[BuildEvent]) -> list[str]:
-    return [event.text for event in events if isinstance(event, BuildLine)]
-
-
 def said(events: list[BuildEvent]) -> list[str]:
     """Return what the packs printed, without the frame's own line that is always there."""
     return [line for line in lines(events) if line != "-----> No test-setup command provided. Skipping."]
-
-
-def leftovers(app: Path) -> list[str]:
-    return sorted(path.name for path in (app.parent / "cache").iterdir() if path.name not in {"cache", "lock"})
 
 
 # -- bin/test-compile and bin/test -----------------------------------------------------------------------------

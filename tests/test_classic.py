@@ -27,31 +27,19 @@ from slugkit.events import (
     WorkspaceOpened,
 )
 from slugkit.testing import write_tree
-from support import pids_with
+from support import OF_BASH, PACKS, leftovers, lines, pids_with, small
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
-PACKS = Path(__file__).parent / "buildpacks"
 needs_node = pytest.mark.skipif(shutil.which("node", path="/usr/bin:/bin") is None, reason="node is not installed")
 
 BASH = "#!/usr/bin/env bash\n"
 PYTHON = "#!/usr/bin/env python3\n"
-OF_BASH = {"_", "OLDPWD", "PWD", "SHLVL"}
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Path:
     return write_tree(tmp_path / "app", {"file": "content\n"})
-
-
-def small(tmp_path: Path, name: str = "small", **scripts: str) -> str:
-    """Write a pack whose bin/ has *scripts*, bash where they have no shebang; ``test_compile`` is bin/test-compile."""
-    texts = {"detect": "echo Small", "compile": "", **scripts}
-    files = {
-        f"bin/{script.replace('_', '-')}": text if text.startswith("#!") else f"{BASH}{text}\n"
-        for script, text in texts.items()
-    }
-    return str(write_tree(tmp_path / name, files))
 
 
 def build(
@@ -72,10 +60,6 @@ def build(
         sandbox=sandbox,
         on_event=on_event if events is None else events.append,
     ).build(app, app.parent / "o.tgz")
-
-
-def lines(events: list[BuildEvent]) -> list[str]:
-    return [event.text for event in events if isinstance(event, BuildLine)]
 
 
 def output(app: Path, *packs: str | Path, config_vars: Mapping[str, str] | None = None) -> list[str]:
@@ -112,10 +96,6 @@ def state(root: Path) -> dict[str, tuple[int, int, bytes]]:
         data = path.read_bytes() if path.is_file() else b""
         found[str(path)] = (stat.S_IMODE(info.st_mode), info.st_mtime_ns, data)
     return found
-
-
-def leftovers(app: Path) -> list[str]:
-    return sorted(path.name for path in (app.parent / "cache").iterdir() if path.name not in {"cache", "lock"})
 
 
 def gone(text: str) -> bool:

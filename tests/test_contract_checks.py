@@ -9,10 +9,10 @@ from attrs import field, frozen
 
 from slugkit.errors import CompileFailedError
 from slugkit.testing import Finding, check_buildpack
+from support import PACKS
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
-PACKS = Path(__file__).parent / "buildpacks"
 # What makes each pack work: files of an app, and config vars.
 APPS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "hello": ({"hello.txt": "hi\n"}, {}),

@@ -11,7 +11,7 @@ from slugkit.events import BuildEvent, DynoStateChanged, Event, to_dict
 SAMPLES: list[Event] = [
     events.BuildStarted("."),
     events.SourceIgnored(3),
-    events.WorkspaceOpened("/work/tmp/build_1", "/work/tmp/cache"),
+    events.WorkspaceOpened("/srv/tmp/build_1", "/srv/tmp/cache"),
     events.StepStarted("python", "detect"),
     events.StepEnded("python", "detect", 1, 0.25),
     events.BuildpackExported("python", {"PATH": "/usr/bin", "PYTHONHOME": None}),

@@ -11,12 +11,12 @@ from slugkit.archive import Slug
 from slugkit.build import SlugBuilder, heroku_text
 from slugkit.buildpacks import BuildContext, Buildpack, Detection
 from slugkit.errors import CompileFailedError, IncompatibleBuildpackError, NoBuildpackError, SlugkitError
-from slugkit.events import BuildEvent, BuildLine, BuildpackExported, BuildpackReported, SlugPacked, StepStarted
+from slugkit.events import BuildEvent, BuildpackExported, BuildpackReported, SlugPacked, StepStarted
 from slugkit.testing import FakeBuildpack, write_tree
+from support import PACKS, lines, small
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
-PACKS = Path(__file__).parent / "buildpacks"
 GOLDEN = Path(__file__).parent / "golden"
 SEEN = 'echo "$(basename "$0"): ${FOO-none}" >&2'
 
@@ -24,16 +24,6 @@ SEEN = 'echo "$(basename "$0"): ${FOO-none}" >&2'
 @pytest.fixture
 def app(tmp_path: Path) -> Path:
     return write_tree(tmp_path / "app", {"file": "content\n"})
-
-
-def small(tmp_path: Path, name: str, **scripts: str) -> str:
-    """Write a pack whose bin/ has *scripts*, bash where they have no shebang."""
-    texts = {"detect": f"echo {name.title()}", "compile": "", **scripts}
-    files = {
-        f"bin/{script}": text if text.startswith("#!") else f"#!/usr/bin/env bash\n{text}\n"
-        for script, text in texts.items()
-    }
-    return str(write_tree(tmp_path / name, files))
 
 
 def exporting(tmp_path: Path, export: str, name: str = "first") -> str:
@@ -49,10 +39,6 @@ def build(app: Path, *packs: str | Path | Buildpack, events: list[BuildEvent] | 
         timeout=60.0,
         on_event=None if events is None else events.append,
     ).build(app, app.parent / "o.tgz")
-
-
-def lines(events: list[BuildEvent]) -> list[str]:
-    return [event.text for event in events if isinstance(event, BuildLine)]
 
 
 def output(app: Path, *packs: str | Path | Buildpack) -> list[str]:

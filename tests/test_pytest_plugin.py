@@ -14,12 +14,11 @@ from pathlib import Path
 import pytest
 
 from slugkit.testing import write_tree
-from support import pids_with
+from support import PACKS, pids_with
 
 pytest_plugins = "pytester"
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
-PACKS = Path(__file__).parent / "buildpacks"
 BASH = "#!/usr/bin/env bash\n"
 PASSES = """
     def test_it(app):

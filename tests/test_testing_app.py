@@ -21,11 +21,10 @@ from slugkit.errors import (
     UnknownProcessTypeError,
 )
 from slugkit.testing import App, ContractError, FakeBuildpack, UnexpectedOutcomeError, write_tree
-from support import pids_with
+from support import PACKS, pids_with
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
-PACKS = Path(__file__).parent / "buildpacks"
 HELLO = PACKS / "hello"
 BASH = "#!/usr/bin/env bash\n"
 NUMBERED = 'n=$(cat "$2/n" 2>/dev/null || echo 0); echo $((n + 1)) >"$2/n"'

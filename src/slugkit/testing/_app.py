@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -22,10 +22,9 @@ from . import _edit
 from ._checks import Finding, Seen, check_build
 from ._evidence import Evidence
 from ._result import Build, ContractError, TestResult, UnexpectedOutcomeError, WebDyno, first_line
-from ._sandboxes import Trapping
+from ._sandboxes import Alter, Altered, Traps
 
 Pack = str | PathLike[str] | Buildpack
-Wrap = Callable[[Sandbox], Sandbox]
 _TAP = re.compile(r"^(not )?ok\b(?: +\d+)?(?: *-)? *(.*)$", re.MULTILINE)
 
 
@@ -224,14 +223,14 @@ class App:
             self.first = (settings, _copied(self.directory, self._fresh("first")))
         return build
 
-    def try_build(self, settings: Settings, cache: Path | None, wrap: Wrap | None = None) -> Build:
-        """Build with a copy of *cache* and return what came of it, whatever that is."""
-        evidence, outside = Evidence(), Trapping(choose(self.sandbox), self._fresh("outside"))
-        sandbox: Sandbox = outside.inner
+    def try_build(self, settings: Settings, cache: Path | None, alter: Alter | None = None) -> Build:
+        """Build with a copy of *cache*, commands as *alter* makes them; return what came of it, whatever that is."""
+        evidence, traps = Evidence(), Traps(self._fresh("outside"))
+        sandbox = choose(self.sandbox)
         if self.checks and sandbox.name != "none" and "compile.writes-outside" not in self.waive:
-            sandbox = outside
-        if wrap is not None:
-            sandbox = wrap(sandbox)
+            sandbox = Altered(sandbox, traps.set)
+        if alter is not None:
+            sandbox = Altered(sandbox, alter)
         before, app_cache = self._fresh("before"), self._fresh("cache")
         _copied(cache, before)
         _copied(cache, app_cache / "cache")
@@ -244,7 +243,7 @@ class App:
         (app_cache / "cache").mkdir(exist_ok=True, parents=True)
         findings: tuple[Finding, ...] = ()
         if self.checks:
-            findings = self._findings(evidence, slug, settings, outside.caught())
+            findings = self._findings(evidence, slug, settings, traps.caught())
         return Build(self, settings, evidence, error, before, app_cache / "cache", findings, slug)
 
     def _findings(

@@ -7,6 +7,8 @@ from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 
+from attrs import evolve
+
 from .._tree import snapshot, walk
 from ..environ import for_build
 from ..sandbox import Sandbox
@@ -14,7 +16,6 @@ from ._app import App, Pack, Settings
 from ._checks import Finding
 from ._evidence import changes
 from ._result import Build
-from ._sandboxes import Injecting
 
 _BROKEN_BOOT = re.compile(r"Read-only file system|command not found|No such file or directory|Permission denied")
 
@@ -74,7 +75,7 @@ def check_app(app: App, settings: Settings) -> tuple[Finding, ...]:
 def _injected(app: App, settings: Settings, plain: Build) -> Iterator[Finding]:
     """Build with the config vars in the environment as well; a pack that then does something else reads them there."""
     env = for_build(settings.config_vars)
-    build = app.try_build(settings, None, lambda inner: Injecting(inner, env))
+    build = app.try_build(settings, None, lambda command, spec: (evolve(command, env={**env, **command.env}), spec))
     if build.error is not None:
         return
     what = "the build fails" if plain.error else _few_differences(plain, build)

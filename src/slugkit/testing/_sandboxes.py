@@ -1,7 +1,7 @@
-"""Sandboxes that look closer: one that lets writes outside happen and shows them, one that injects config vars."""
+"""A sandbox that looks closer than the one it is made of: traps where a build must not write."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from attrs import evolve, field, frozen
@@ -14,14 +14,15 @@ from ..sandbox import Bind, Sandbox, SandboxSpec
 #: shows in the output only.
 TRAPS = ("/home", "/media", "/mnt", "/opt", "/root", "/run", "/srv", "/var")
 
+Alter = Callable[[Command, SandboxSpec], tuple[Command, SandboxSpec]]
+
 
 @frozen
-class Trapping:
-    """*inner* with empty, writable directories at `TRAPS`, which are below *directory* on the host."""
+class Altered:
+    """*inner*, but *alter* changes each command and its view first."""
 
     inner: Sandbox
-    directory: Path
-    _mounted: set[str] = field(factory=set, init=False, repr=False)
+    alter: Alter
 
     @property
     def name(self) -> str:
@@ -33,18 +34,30 @@ class Trapping:
         return self.inner.check()
 
     def confine(self, command: Command, spec: SandboxSpec) -> Command:
-        """Confine *command* with the traps beneath the mounts of *spec*, of which some may lie in one."""
+        """Confine what *alter* makes of them."""
+        return self.inner.confine(*self.alter(command, spec))
+
+    def inside(self, spec: SandboxSpec, path: Path) -> str:
+        """Ask the sandbox within."""
+        return self.inner.inside(spec, path)
+
+
+@frozen
+class Traps:
+    """Empty, writable directories at `TRAPS`, below *directory* on the host: writes outside happen, and show."""
+
+    directory: Path
+    _mounted: set[str] = field(factory=set, init=False, repr=False)
+
+    def set(self, command: Command, spec: SandboxSpec) -> tuple[Command, SandboxSpec]:
+        """Return *command* and *spec* with the traps beneath its mounts, of which some may lie in one."""
         traps = tuple(Bind(self._made(trap, spec.uid), trap, writable=True) for trap in TRAPS)
         for mount in spec.mounts:
             self._mounted.add(mount.inside)
             for above in reversed(PurePosixPath(mount.inside).parents):  # bwrap would make those in a trap 0700
                 if str(above).startswith(TRAPS):
                     self._made(str(above), spec.uid)
-        return self.inner.confine(command, evolve(spec, mounts=(*traps, *spec.mounts)))
-
-    def inside(self, spec: SandboxSpec, path: Path) -> str:
-        """Ask the sandbox within."""
-        return self.inner.inside(spec, path)
+        return command, evolve(spec, mounts=(*traps, *spec.mounts))
 
     def caught(self) -> tuple[str, ...]:
         """Return the paths, as the build saw them, that were written outside; mount points are the sandbox's own."""
@@ -59,28 +72,3 @@ class Trapping:
         if uid is not None:
             os.chown(path, uid, uid)
         return path
-
-
-@frozen
-class Injecting:
-    """*inner* with *env* in the environment of every command, as no platform has it."""
-
-    inner: Sandbox
-    env: Mapping[str, str]
-
-    @property
-    def name(self) -> str:
-        """The name of the sandbox within."""
-        return self.inner.name
-
-    def check(self) -> str | None:
-        """Ask the sandbox within."""
-        return self.inner.check()
-
-    def confine(self, command: Command, spec: SandboxSpec) -> Command:
-        """Confine *command* with the variables it does not have itself."""
-        return self.inner.confine(evolve(command, env={**self.env, **command.env}), spec)
-
-    def inside(self, spec: SandboxSpec, path: Path) -> str:
-        """Ask the sandbox within."""
-        return self.inner.inside(spec, path)
