@@ -268,11 +268,11 @@ def test_a_build_is_confined(app: Path, tmp_path: Path) -> None:
     """Commands write to the build, the cache, /app and /tmp only, are not root, and see no file of the host's users."""
     events: list[BuildEvent] = []
     script = f"""
-    for where in / /usr /etc /dev {tmp_path} {app}; do
+    for where in / /usr /etc /dev /var /var/lib/dpkg {tmp_path} {app}; do
       (echo x > $where/escape) 2>/dev/null && echo "wrote $where"
     done
     for where in . "$1" /app /tmp; do echo x > $where/allowed && echo "may write"; done
-    ls -d {app} /srv /var 2>/dev/null
+    ls -d {app} /srv /var/log /home 2>/dev/null
     [ "$(id -u)" = 0 ] && echo root
     ln "$1/allowed" hard && mv "$1/allowed" moved && echo "linked and renamed"
     """

@@ -98,4 +98,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if app is not None and report.failed:
         told = getattr(call.excinfo.value, "output", None) if call.excinfo else None
         report.sections += [section for section in app.transcripts if section[1] != told]
+        crash = getattr(report.longrepr, "reprcrash", None)
+        if told is not None and crash is not None:  # under CI=true pytest's summary has the whole of it, once more
+            crash.message = crash.message.partition("\n")[0]
     return report  # type: ignore[return-value]
