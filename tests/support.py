@@ -55,5 +55,7 @@ def lines(events: list[BuildEvent]) -> list[str]:
 
 
 def leftovers(app: Path) -> list[str]:
-    """Return what a build of *app* left in the cache directory beside it, but for the cache and the lock."""
-    return sorted(path.name for path in (app.parent / "cache").iterdir() if path.name not in {"cache", "lock"})
+    """Return what builds of *app* left in the cache directory beside it, but for the caches and the locks."""
+    here = app.parent / "cache"
+    ours = {here / "cache", here / "lock", here / "ci", here / "ci/cache", here / "ci/lock"}
+    return sorted(str(path) for path in [*here.glob("*"), *here.glob("ci/*")] if path not in ours)

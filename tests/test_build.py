@@ -115,7 +115,8 @@ def test_a_build_tells_its_story_in_order(app: Path, tmp_path: Path) -> None:
     assert [(event.step, getattr(event, "status", None)) for event in steps] == [
         *(("detect", None), ("detect", 0), ("compile", None), ("compile", 0), ("release", None), ("release", 0)),
     ]
-    assert Path(opened.build_dir).parent == Path(opened.cache_dir).parent
+    assert Path(opened.cache_dir).is_relative_to(Path(opened.build_dir).parent)
+    assert Path(opened.home) == Path(opened.build_dir).parent.parent / "app"
 
 
 def test_the_text_is_herokus(app: Path, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_the_build_happens_in_app(app: Path, tmp_path: Path) -> None:
     detect, compile_, test, made = said(events)
 
     assert detect == "detect /app /app"
-    assert compile_.startswith("test-compile /app /app /tmp/cache /tmp/env_")
+    assert compile_.startswith("test-compile /app /app /tmp/codon/tmp/cache /tmp/env_")
     assert test == f"test /app /app {compile_.split()[-1]}"
     assert made == "made"
 
@@ -308,7 +308,7 @@ def test_nothing_says_how_tests_are_run(app: Path, tmp_path: Path) -> None:
 def test_an_app_json_that_cannot_be_read(app: Path, tmp_path: Path, text: str) -> None:
     """An app.json that is none is named as the reason."""
     (app / "app.json").write_text(text)
-    with pytest.raises(BuildpackError, match=r"app\.json cannot be read"):
+    with pytest.raises(BuildpackError, match=r"cannot read app\.json"):
         run(app, small(tmp_path))
 
 
@@ -320,3 +320,27 @@ def test_the_cache_of_a_test_run_is_kept(app: Path, tmp_path: Path) -> None:
         run(app, pack, events=events)
 
     assert said(events) == ["1", "2"]
+
+
+def test_config_vars_of_app_json(app: Path, tmp_path: Path) -> None:
+    """app.json's env and environments.test.env are config vars of the tests; the caller's own come before them."""
+    with_scripts(
+        app,
+        env={"ONE": "app", "TWO": "app", "THREE": {"description": "x", "value": "app"}, "FOUR": {"required": True}},
+        environments={"test": {"env": {"TWO": "test"}}},
+    )
+    pack = small(tmp_path, test_compile='cat "$3/TWO"', test='echo "$ONE $TWO $THREE ${FOUR-none}"')
+
+    assert run(app, pack, config_vars={"ONE": "mine"}).output == "mine test app none\n"
+
+
+def test_tests_have_a_cache_of_their_own(app: Path, tmp_path: Path) -> None:
+    """What a test run caches, with its paths below /app, is not what the next build of a slug finds."""
+    pack = small(tmp_path, compile='ls "$2"', test_compile='touch "$2/of-tests"', test="true")
+    run(app, pack)
+    events: list[BuildEvent] = []
+    SlugBuilder(buildpacks=[pack], cache_dir=app.parent / "cache", on_event=events.append).build(
+        app, tmp_path / "o.tgz"
+    )
+
+    assert lines(events) == []

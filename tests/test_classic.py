@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from slugkit.archive import Slug
 from slugkit.build import SlugBuilder, heroku_text
 from slugkit.environ import HOST_ENV
-from slugkit.errors import BuildTimeoutError, CompileFailedError, IncompatibleBuildpackError
+from slugkit.errors import BuildTimeoutError, CompileFailedError, IncompatibleBuildpackError, SlugkitError
 from slugkit.events import (
     BuildEvent,
     BuildLine,
@@ -122,10 +123,10 @@ def test_arguments_of_the_scripts(app: Path, tmp_path: Path) -> None:
 
     assert lines(events) == [
         f"detect: {build_dir}",
-        f"compile: {build_dir} /tmp/cache {env_dir}",
+        f"compile: {build_dir} /tmp/codon/tmp/cache {env_dir}",
         f"release: {build_dir}",
     ]
-    assert (tmp_path / "cache/cache/report").read_text() == f"3 {build_dir} /tmp/cache {env_dir}\n"
+    assert (tmp_path / "cache/cache/report").read_text() == f"3 {build_dir} /tmp/codon/tmp/cache {env_dir}\n"
 
 
 def test_scripts_start_in_the_packs_own_directory(app: Path, tmp_path: Path) -> None:
@@ -976,3 +977,67 @@ def test_sample_packs_name_what_is_wrong(tmp_path: Path, name: str, files: dict[
         build(app, PACKS / name)
 
     assert caught.value.last_lines[-1] == reason
+
+
+# -- what a build must not make the host do ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ["compile", "report"])
+def test_a_link_in_the_place_of_build_dir_leads_nowhere(tmp_path: Path, step: str) -> None:
+    """An inline app that puts a link where BUILD_DIR was makes the host touch nothing through it, report or not."""
+    victim = write_tree(tmp_path / "victim", {"bin/detect": "", "bin/compile": "", "bin/report": ""})
+    for path in (victim / "bin").iterdir():
+        path.chmod(0o600)
+    scripts = {"bin/detect": BASH, "bin/compile": BASH, "bin/report": BASH + "echo {}\n"}
+    scripts[f"bin/{step}"] = f'{BASH}cd /; rm -rf "$1"; ln -s {victim} "$1"\n'
+    app = write_tree(tmp_path / "app", scripts)
+    with suppress(SlugkitError):
+        build(app, "inline")
+
+    assert [path.stat().st_mode & 0o777 for path in (victim / "bin").iterdir()] == [0o600] * 3
+
+
+def test_scripts_that_are_links_are_made_executable_inside_of_the_pack_only(app: Path, tmp_path: Path) -> None:
+    """A script that links to a file of the pack is run; one that links out of it changes nothing there."""
+    outside = tmp_path / "outside"
+    outside.write_text("#!/bin/sh\n")
+    outside.chmod(0o600)
+    pack = Path(small(tmp_path, "linked"))
+    (pack / "bin/compile").unlink()
+    (pack / "real").write_text("echo real\n")
+    (pack / "bin/compile").symlink_to("../real")
+    (pack / "bin/release").symlink_to(outside)
+    events: list[BuildEvent] = []
+    with pytest.raises(CompileFailedError):  # what release leads to is not there
+        build(app, pack, events=events)
+
+    assert "real" in lines(events)
+    assert outside.stat().st_mode & 0o777 == 0o600
+
+
+def test_reports_do_not_hold_up_ctrl_c(app: Path, tmp_path: Path) -> None:
+    """Interrupting a build interrupts it; reports are for builds that end by themselves."""
+    pack = small(tmp_path, "slow", compile="echo compiling", report="echo asked >&2; sleep 600")
+    steps: list[str] = []
+
+    def on_event(event: BuildEvent) -> None:
+        if isinstance(event, StepEnded):
+            steps.append(event.step)
+        if isinstance(event, BuildLine):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build(app, pack, on_event=on_event)
+    assert steps == ["detect", "compile"]
+
+
+def test_keys_that_nothing_reads_are_told(app: Path, tmp_path: Path) -> None:
+    """``web:`` beside default_process_types declares nothing, and the transcript says so."""
+    events: list[BuildEvent] = []
+    build(app, small(tmp_path, release="echo 'web: run'"), events=events)
+    told = [line for event in events for line in heroku_text(event) if "Warning" in line]
+
+    assert told == [
+        " !     Warning: bin/release printed the key web beside addons, config_vars, default_process_types, which means"
+        " nothing: ignored"
+    ]

@@ -11,10 +11,11 @@ from slugkit.events import BuildEvent, DynoStateChanged, Event, to_dict
 SAMPLES: list[Event] = [
     events.BuildStarted("."),
     events.SourceIgnored(3),
-    events.WorkspaceOpened("/srv/tmp/build_1", "/srv/tmp/cache"),
+    events.WorkspaceOpened("/srv/tmp/build_1", "/srv/tmp/codon/tmp/cache", "/srv/app"),
     events.StepStarted("python", "detect"),
-    events.StepEnded("python", "detect", 1, 0.25),
+    events.StepEnded("python", "detect", 1, 0.25, "it failed"),
     events.BuildpackExported("python", {"PATH": "/usr/bin", "PYTHONHOME": None}),
+    events.ReleaseUnread("python", "text, no YAML mapping"),
     events.BuildpackReported("python", {"python_version": "3.14", "total_duration": 1.5}),
     events.ProcessesLeft("compile build_1", ("sleep 1000",)),
     events.BuildpacksChosen("heroku-24", ("python",)),
@@ -26,7 +27,7 @@ SAMPLES: list[Event] = [
     events.PackingStarted(10, 1000),
     events.PackingProgressed(5, 500),
     events.SlugPacked("a.slug.tgz", 1000, 300 * 2**20),
-    events.BuildFailed("slug.corrupt", "cut short", "Python"),
+    events.BuildFailed("slug.corrupt", "cut short", "Python", "python", "no"),
     events.DynoStateChanged("web.1", "starting", "up"),
 ]
 each_event = pytest.mark.parametrize("event", SAMPLES, ids=lambda event: type(event).__name__)
@@ -74,4 +75,6 @@ def test_a_failure_without_an_app_has_none() -> None:
         "code": "buildpack.none",
         "message": "no",
         "app": "",
+        "buildpack": "",
+        "reason": "",
     }

@@ -178,7 +178,7 @@ def test_an_incompatible_buildpack_is_said_as_heroku_does() -> None:
     """A pack that was asked for and does not claim the app is named, with its reason (contract.md 2.7)."""
     error = IncompatibleBuildpackError("https://example.com/pack.git", "no app.toml")
 
-    assert heroku_text(BuildFailed(error.code, str(error))) == (
+    assert heroku_text(BuildFailed(error.code, str(error), buildpack=error.buildpack, reason=error.reason)) == (
         "-----> App not compatible with buildpack: https://example.com/pack.git",
         "       no app.toml",
         "       More info: https://devcenter.heroku.com/articles/buildpacks#detection-failure",

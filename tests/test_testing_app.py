@@ -206,7 +206,7 @@ def test_a_build_tells_what_it_made() -> None:
         assert (build.tree / "greeting/hello.txt").read_text() == "HI\n"
         assert build.slug.manifest.buildpacks[0].detected == "Hello"
         assert build.slug.path.is_file()
-        assert (build.export, build.reports, build.report) == ({}, {}, {})
+        assert (build.export, build.report) == ({}, {})
         assert app.builds == [build]
 
 
@@ -282,7 +282,6 @@ def test_reports_are_by_pack_and_together() -> None:
         build = app.write({"package.json": '{"name": "x", "dependencies": {"a": "1"}}'}).build()
 
         assert build.report == {"cache_status": "empty", "dependency_count": 1}
-        assert build.reports == {"reporter": build.report}
         assert build.rebuild().report["cache_status"] == "reused"
 
 
@@ -655,13 +654,18 @@ def test_a_failed_build_that_is_expected_is_held_to_the_contract_too(tmp_path: P
         app.build(expect_failure=True)
 
 
-def test_what_packs_around_it_break_is_said_of_them(tmp_path: Path) -> None:
-    """A finding names the pack that breaks the contract, which need not be the one under test."""
-    noisy = small(tmp_path, "other", detect="true")
-    with App(HELLO) as app, pytest.raises(ContractError) as raised:
+def test_what_packs_around_it_break_is_their_affair(tmp_path: Path) -> None:
+    """A finding is about the pack under test; another pack that breaks the contract is no failure of it."""
+    noisy = small(
+        tmp_path, "other", detect="true", compile="mkdir -p $1/.profile.d; echo x >$1/.profile.d/x; sleep 100 &"
+    )
+    with App(HELLO) as app:
+        app.write({"hello.txt": "x"}).build(buildpacks=[noisy, HELLO])
+    with App(noisy) as app, pytest.raises(ContractError) as raised:
         app.write({"hello.txt": "x"}).build(buildpacks=[noisy, HELLO])
 
-    assert [(finding.code, finding.buildpack) for finding in raised.value.findings] == [("detect.no-name", "other")]
+    found = [(finding.code, finding.buildpack) for finding in raised.value.findings]
+    assert found == [("detect.no-name", "other"), ("process.left", "other"), ("profile.not-sourced", "other")]
 
 
 # -- Heroku CI --------------------------------------------------------------------------------------------------
@@ -889,3 +893,76 @@ def test_the_slugs_of_equal_trees_are_equal(tmp_path: Path) -> None:
 
     assert all(one == other for one, other in pairwise(slugs))
     assert not (tmp_path / "app").exists()
+
+
+# -- what must not pass for a failure, or go unseen --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pack", ["https://nonexistent.invalid/a.git", "no-such-pack", "{}"])
+def test_a_pack_that_was_never_run_is_no_expected_failure(tmp_path: Path, pack: str) -> None:
+    """``expect_failure`` is about what packs do: one that cannot be had, or is none, fails the test all the same."""
+    with App(pack.format(tmp_path)) as app, pytest.raises(UnexpectedOutcomeError, match="hint: "):
+        app.build(expect_failure=True)
+    with App(pack.format(tmp_path)) as app, pytest.raises(UnexpectedOutcomeError, match="hint: "):
+        app.ci(expect_failure=True)
+
+
+def test_which_failure_is_expected() -> None:
+    """``expect_failure`` may name the error's code; another failure is not the one that was meant."""
+    with App(HELLO) as app:
+        app.write({"hello.txt": ""}).build(expect_failure="build.compile-failed")
+        app.remove("hello.txt")
+        app.build(expect_failure="buildpack.incompatible")
+        with pytest.raises(UnexpectedOutcomeError):
+            app.build(expect_failure="build.compile-failed")
+
+
+def test_what_a_pack_varies_is_not_blamed_on_config_vars(tmp_path: Path) -> None:
+    """A file that differs between any two builds proves nothing about config vars."""
+    pack = small(tmp_path, "varies", compile='date +%N >"$1/built"')
+    found = check_buildpack(pack, {"file": "x"}, config_vars={"ANY": "thing"})
+
+    assert {finding.code for finding in found} == {"slug.not-reproducible"}
+
+
+def test_tests_are_held_to_the_contract_too(tmp_path: Path) -> None:
+    """A process that test-compile leaves, and a secret that it prints, are findings of ``ci``."""
+    pack = small(tmp_path, "leaky", test_compile='sleep 100 & cat "$3/TOKEN"', test="true")
+    with App(pack) as app, pytest.raises(ContractError) as raised:
+        app.ci(config_vars={"TOKEN": "abcdefgh-1234"})
+
+    assert {finding.code for finding in raised.value.findings} == {"process.left", "config.leaked"}
+
+
+def test_a_packs_development_files_are_no_part_of_it(tmp_path: Path) -> None:
+    """Virtual environments, repositories and caches beside the scripts are neither copied nor recorded."""
+    pack = Path(small(tmp_path, "own", compile='ls -A "$(dirname "$0")/.."'))
+    with App(pack) as app:
+        version = app.build().slug.manifest.buildpacks[0].version
+        for name in (".venv/pyvenv.cfg", ".git/HEAD", "lib/__pycache__/x.pyc", ".pytest_cache/x", "lib/kept"):
+            (pack / name).parent.mkdir(parents=True, exist_ok=True)
+            (pack / name).write_text("")
+        result = app.build()
+
+    assert [step.output.split() for step in result.steps if step.name == "compile"] == [["bin", "lib"]]
+    (pack / "lib/kept").unlink()
+    (pack / "lib/__pycache__/x.pyc").unlink()
+    assert version != result.slug.manifest.buildpacks[0].version  # lib/kept is part of it
+
+
+def test_a_tree_is_the_tests_own() -> None:
+    """Changing what ``tree`` shows changes no dyno and no other build."""
+    with App(HELLO) as app:
+        result = app.write({"hello.txt": "x"}).build()
+        (result.tree / "greeting/hello.txt").write_text("changed")
+
+        assert result.run("greet").output == "X\n"
+        assert (app.build().tree / "greeting/hello.txt").read_text() == "X"
+
+
+def test_the_way_out_shows_with_an_error() -> None:
+    """An unknown process type lists those there are, where a test's failure is read."""
+    with App(HELLO) as app, pytest.raises(UnknownProcessTypeError) as raised:
+        app.write({"hello.txt": "x"}).build().start("worker")
+
+    assert raised.value.__notes__ == ["hint: process types of this slug: greet, web"]

@@ -91,7 +91,12 @@ def open_beneath(root: Path, path: str) -> int | None:
     *parents, name = path.split("/")
     if {"", ".", ".."}.intersection([*parents, name]):
         return None
-    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:  # the root itself may be a link that a build has put there
+        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+            return None
+        raise
     try:
         for parent in parents:
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW

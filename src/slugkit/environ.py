@@ -58,6 +58,8 @@ def check_config_vars(config_vars: Mapping[str, str]) -> dict[str, str]:
     for name, value in config_vars.items():
         if not _NAME.fullmatch(name):
             raise InvalidConfigVarError(name, "not a name")
+        if not isinstance(value, str):
+            raise InvalidConfigVarError(name, f"the value is {type(value).__name__}, not text")
         if "\0" in value:
             raise InvalidConfigVarError(name, "the value holds a NUL")
         size = len(name) + len("=") + _size(name, value)

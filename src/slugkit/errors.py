@@ -174,6 +174,7 @@ class BuildpackFetchError(SlugkitError, OSError):
 
     buildpack: str
     reason: str
+    fix: str = ""
 
     def __str__(self) -> str:
         """Name the place, without credentials, and why not."""
@@ -181,8 +182,11 @@ class BuildpackFetchError(SlugkitError, OSError):
 
     @property
     def hint(self) -> str | None:
-        """What a place can be."""
-        return "a buildpack is a name, a directory, a git URL with #branch, #tag or #commit, or a .tgz file or URL"
+        """The way out of this very failure, or what a place can be."""
+        return (
+            self.fix
+            or "a buildpack is a name, a directory, a git URL with #branch, #tag or #commit, or a .tgz file or URL"
+        )
 
 
 @frozen

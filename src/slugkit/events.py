@@ -19,10 +19,14 @@ class BuildStarted:
 
 @frozen
 class WorkspaceOpened:
-    """Where, on this machine, the source is now and the build happens; gone when it ends."""
+    """Where, on this machine, the source is now and the build happens; gone when it ends.
+
+    ``home`` is what the build sees as /app.
+    """
 
     build_dir: str
     cache_dir: str
+    home: str
 
 
 @frozen
@@ -58,12 +62,16 @@ class StepStarted:
 
 @frozen
 class StepEnded:
-    """It ends, after so many seconds; ``status`` is an exit status, 1 for a no or a failure that has none."""
+    """It ends, after so many seconds; ``status`` is an exit status, 1 for a no or a failure that has none.
+
+    ``error`` is why it failed, or "".
+    """
 
     buildpack: str
     step: str
     status: int
     seconds: float
+    error: str = ""
 
 
 @frozen
@@ -72,6 +80,14 @@ class BuildpackExported:
 
     buildpack: str
     variables: Mapping[str, str | None] = field(repr=False, hash=False)
+
+
+@frozen
+class ReleaseUnread:
+    """A buildpack's release printed something that means nothing: ``what``, such as "no YAML mapping"."""
+
+    buildpack: str
+    what: str
 
 
 @frozen
@@ -153,12 +169,15 @@ class SlugPacked:
 class BuildFailed:
     """A build ends without a slug; ``code`` and ``message`` are those of the error raised.
 
-    ``app`` is what the buildpack that failed calls the app, or "".
+    ``app`` is what the buildpack that failed calls the app, or ""; ``buildpack`` the one that does not apply, and
+    ``reason`` what it said.
     """
 
     code: str
     message: str
     app: str = ""
+    buildpack: str = ""
+    reason: str = ""
 
 
 @frozen
@@ -179,6 +198,7 @@ BuildEvent = (
     | StepStarted
     | StepEnded
     | BuildpackExported
+    | ReleaseUnread
     | BuildpackReported
     | SeveralBuildpacksDetected
     | BuildLine

@@ -1,47 +1,40 @@
 """The pytest plugin for testers of buildpacks: it needs only pytest, and loads slugkit when a test asks for it."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from .testing import App
 
-_CHECKED = pytest.StashKey[set[Hashable]]()
-_APP = pytest.StashKey["App"]()
+_CHECKED = pytest.StashKey[dict[object, list[Any]]]()  # findings yet to be told, by pack and stack
 _PASSED = pytest.StashKey[bool]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Say where the buildpack under test is, and what to accept of it."""
     group = parser.getgroup("slugkit", "testing a buildpack")
-    group.addoption(
-        "--buildpack", metavar="PACK", help="the buildpack under test: a directory, git URL, archive or name"
-    )
+    group.addoption("--buildpack", metavar="PACK", help="the one under test: a directory, git URL, archive or name")
     group.addoption("--no-contract", action="store_true", help="do not hold builds to the buildpack contract")
-    parser.addini(
-        "slugkit_buildpack", "the buildpack under test, relative to the root directory (default: that itself)"
-    )
+    parser.addini("slugkit_buildpack", "the buildpack under test, relative to the root directory (that itself)")
     parser.addini("slugkit_waive", "codes of contract findings to accept", type="args")
+    parser.addini("slugkit_sandbox", "what confines builds and dynos (auto)", default="auto")
+    parser.addini("slugkit_timeout", "seconds a build may take (900)", default="900")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker."""
     config.addinivalue_line("markers", "waive(code, ...): accept these findings of the buildpack contract")
-    config.stash[_CHECKED] = set()
+    config.stash[_CHECKED] = {}
 
 
 @pytest.fixture
 def buildpack(pytestconfig: pytest.Config) -> str | Path:
     """The buildpack under test: ``--buildpack``, else ``slugkit_buildpack``, else the root directory."""
-    named: str | None = pytestconfig.getoption("--buildpack")
-    base = pytestconfig.invocation_params.dir
-    if named is None:
-        named, base = pytestconfig.getini("slugkit_buildpack") or ".", pytestconfig.rootpath
-    path = base / named
-    return path.resolve() if path.exists() else named
+    return _configured(pytestconfig)
 
 
 @pytest.fixture
@@ -51,41 +44,24 @@ def stack() -> str:
 
 
 @pytest.fixture
-def app(request: pytest.FixtureRequest, buildpack: str | Path, stack: str) -> Iterator["App"]:
+def app(request: pytest.FixtureRequest, buildpack: Any, stack: str) -> Iterator["App"]:  # noqa: ANN401 - or an object
     """A source tree to fill, build, rebuild and run with the buildpack under test; gone after the test."""
-    from .testing import App  # noqa: PLC0415 - a pytest run that tests no buildpack must not load it
-
-    waived = {*request.config.getini("slugkit_waive")}
-    for marker in request.node.iter_markers("waive"):
-        waived |= set(marker.args)
-    with App(buildpack, stack=stack, checks=not request.config.getoption("--no-contract"), waive=waived) as app:
-        request.node.stash[_APP] = app
+    waived = {code for marker in request.node.iter_markers("waive") for code in marker.args}
+    with _app(request.config, buildpack, stack, waived) as app:
         yield app
         _check_once(request, app)
 
 
-def _check_once(request: pytest.FixtureRequest, app: "App") -> None:
-    """Hold each pack to the checks that take several builds, once a session: with the first app that it builds well."""
-    from .testing import ContractError, check_buildpack  # noqa: PLC0415
+@pytest.fixture(scope="session")
+def make_app(request: pytest.FixtureRequest) -> Iterator[Callable[..., "App"]]:
+    """Make apps that live as long as the session, for builds that tests share: ``make_app(buildpack, stack)``."""
+    with ExitStack() as apps:
 
-    if app.first is None or not request.node.stash.get(_PASSED, False):
-        return
-    key = (app.pack_directory or id(app.buildpack), frozenset(app.waive))
-    if key in request.config.stash[_CHECKED]:
-        return
-    request.config.stash[_CHECKED].add(key)
-    settings, source = app.first
-    findings = check_buildpack(
-        app.buildpack,
-        source,
-        config_vars=settings.config_vars,
-        buildpacks=settings.buildpacks,
-        waive=app.waive,
-        sandbox=app.sandbox,
-        stack=app.stack,
-    )
-    if findings:
-        raise ContractError(findings, app.builds[0].output)
+        def make(buildpack: Any = None, stack: str = "heroku-24") -> "App":  # noqa: ANN401 - or an object
+            pack = _configured(request.config) if buildpack is None else buildpack
+            return apps.enter_context(_app(request.config, pack, stack, set()))
+
+        yield make
 
 
 @pytest.hookimpl(wrapper=True)
@@ -94,11 +70,71 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report: pytest.TestReport = yield  # type: ignore[assignment]
     if report.when == "call":
         item.stash[_PASSED] = report.passed
-    app = item.stash.get(_APP, None)
-    if app is not None and report.failed:
+    if report.failed:
         told = getattr(call.excinfo.value, "output", None) if call.excinfo else None
-        report.sections += [section for section in app.transcripts if section[1] != told]
+        for app in _apps(item):
+            report.sections += [section for section in app.transcripts if section[1] != told]
         crash = getattr(report.longrepr, "reprcrash", None)
         if told is not None and crash is not None:  # under CI=true pytest's summary has the whole of it, once more
-            crash.message = crash.message.partition("\n")[0]
+            crash.message = crash.message.partition("\n")[0].rpartition("slugkit.testing._result.")[2]
     return report  # type: ignore[return-value]
+
+
+def _configured(config: pytest.Config) -> str | Path:
+    named: str | None = config.getoption("--buildpack")
+    base = config.invocation_params.dir
+    if named is None:
+        named, base = config.getini("slugkit_buildpack") or ".", config.rootpath
+    place, mark, ref = named.partition("#")
+    path = (base / place).resolve()
+    if not path.exists():
+        return named
+    return f"{path}#{ref}" if mark else path
+
+
+def _app(config: pytest.Config, buildpack: Any, stack: str, waived: set[str]) -> "App":  # noqa: ANN401 - or an object
+    from .testing import CODES, App  # noqa: PLC0415 - a pytest run that tests no buildpack must not load it
+
+    waived |= {*config.getini("slugkit_waive")}
+    if unknown := waived - CODES:
+        raise pytest.UsageError(f"no contract check is called {min(unknown)!r}; there are {', '.join(sorted(CODES))}")
+    return App(
+        buildpack,
+        stack=stack,
+        sandbox=config.getini("slugkit_sandbox"),
+        checks=not config.getoption("--no-contract"),
+        waive=waived,
+        timeout=float(config.getini("slugkit_timeout")),
+    )
+
+
+def _apps(item: pytest.Item) -> "list[App]":
+    """Return the apps that a test was given, or whose builds it was given."""
+    values = getattr(item, "funcargs", {}).values()
+    found = {id(app): app for value in values if hasattr(app := getattr(value, "app", value), "transcripts")}
+    return list(found.values())
+
+
+def _check_once(request: pytest.FixtureRequest, app: "App") -> None:
+    """Hold each pack to the checks that take several builds, once a session: with the first app that it builds well.
+
+    Once more with the first app that has config vars. A finding is told once, by the first test that does not waive it.
+    """
+    from .testing import ContractError, check_buildpack  # noqa: PLC0415
+
+    __tracebackhide__ = True
+    if app.first is None or not request.node.stash.get(_PASSED, False):
+        return
+    checked = request.config.stash[_CHECKED]
+    settings, source = app.first
+    key = (app.pack_directory or (app.pack_name, type(app.buildpack)), app.stack, bool(settings.config_vars))
+    if key not in checked:
+        packs, vars_ = settings.buildpacks, settings.config_vars
+        found = check_buildpack(
+            app.buildpack, source, config_vars=vars_, buildpacks=packs, sandbox=app.sandbox, stack=app.stack
+        )
+        checked[key] = list(found)
+    told = tuple(finding for finding in checked[key] if finding.code not in app.waive)
+    if told:
+        checked[key] = [finding for finding in checked[key] if finding not in told]
+        raise ContractError(told, f"(found by building the app of this test again)\n\n{app.builds[0].output}")

@@ -23,6 +23,7 @@ from ..environ import HOST_ENV, check_config_vars, pick, user_cache
 from ..errors import (
     BuildTimeoutError,
     CompileFailedError,
+    IncompatibleBuildpackError,
     SlugkitError,
 )
 from ..events import (
@@ -41,7 +42,7 @@ from ..sandbox import Sandbox, choose, dyno_uid
 from ..slug import BuildpackRecord, Manifest
 from ..source import Source, as_source
 from ._checkout import checkout
-from ._ci import TestRun, run_tests
+from ._ci import TestRun, read_app_json, run_tests
 from ._commands import SandboxRunner
 from ._confinement import build_env, build_spec, ci_env, trusted_env
 from ._describe import announce, describe, empty_writable_directories, read_procfile
@@ -210,7 +211,7 @@ class SlugBuilder:
         origin = as_source(source)
         sandbox = choose(self.sandbox)
         self._emit(BuildStarted(str(source if isinstance(source, str | PathLike) else origin.path)))
-        app_cache = self._app_cache(origin)
+        app_cache = self._app_cache(origin) / ("ci" if in_app else "")  # tests leave paths below /app in theirs
         with scratch_workspace() if scratch else open_workspace(app_cache, self._on_wait) as workspace:
             commit, ignored = checkout(origin, workspace.build_dir, (app_cache, *leave_out))
             if ignored is not None:
@@ -220,11 +221,14 @@ class SlugBuilder:
             packs = asked_for(self.buildpacks, workspace.build_dir, self.runtime, Fetcher(host_env))
             self._emit(BuildpacksChosen(self._stack, tuple(pack.name for pack in packs)))
             runner = self._runner(workspace, sandbox, commit, host_env, in_app=in_app)
-            context = BuildContext(workspace.build_dir, workspace.cache_dir, self.config_vars, runner, self._say)
-            write_env_dir(context.env_dir, self.config_vars)
+            config_vars = self.config_vars
+            if in_app:
+                config_vars = check_config_vars({**read_app_json(workspace.build_dir).env, **config_vars})
+            context = BuildContext(workspace.build_dir, workspace.cache_dir, config_vars, runner, self._say)
+            write_env_dir(context.env_dir, config_vars)
             if runner.spec.uid is not None:
                 workspace.give_to(runner.spec.uid)
-            self._emit(WorkspaceOpened(str(workspace.build_dir), str(workspace.cache_dir)))
+            self._emit(WorkspaceOpened(str(workspace.build_dir), str(workspace.cache_dir), str(workspace.home)))
             yield _Build(workspace, Packs(packs, self.runtime, context, runner, self._emit), commit)
 
     def _runner(
@@ -264,8 +268,7 @@ class SlugBuilder:
         except SlugkitError as error:
             if self._reported.error is not error:
                 self._reported.error = error
-                app = error.buildpack if isinstance(error, CompileFailedError) else ""
-                self._emit(BuildFailed(error.code, str(error), app))
+                self._emit(_failed(error))
             raise
 
     def _emit(self, event: BuildEvent) -> None:
@@ -290,6 +293,17 @@ class SlugBuilder:
     def _app_cache(self, source: Source) -> Path:
         if self.cache_dir is not None:
             return Path(self.cache_dir).absolute()
-        path = source.path.absolute()
+        path = source.path.resolve()  # one cache, however the source is spelled
         key = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
         return user_cache(os.environ) / "builds" / f"{path.name[:100] or 'app'}-{key}"
+
+
+def _failed(error: SlugkitError) -> BuildFailed:
+    """Return *error* as the event that tells of it."""
+    match error:
+        case CompileFailedError(buildpack):
+            return BuildFailed(error.code, str(error), app=buildpack)
+        case IncompatibleBuildpackError(buildpack, reason):
+            return BuildFailed(error.code, str(error), buildpack=buildpack, reason=reason)
+        case _:
+            return BuildFailed(error.code, str(error))

@@ -141,7 +141,7 @@ def _git_dirs(repository: Path) -> tuple[Path, Path]:
         bare = inside if inside.is_dir() else repository
         if (bare / "commondir").exists():
             raise SourceUnusableError(str(repository), "it is part of another repository; name that one")
-        return bare, bare
+        return bare.resolve(), bare.resolve()
     _, _, target = os.fsdecode(inside.read_bytes()).partition("gitdir: ")
     git_dir = repository / target.removesuffix("\n")
     if any(git_dir.resolve().is_relative_to(above / ".git/modules") for above in repository.resolve().parents):

@@ -1,7 +1,8 @@
 """An app's tests, prepared and run as Heroku CI does (contract.md 2.10)."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from attrs import frozen
@@ -38,14 +39,14 @@ def run_tests(packs: Packs) -> TestRun:
 
     Raises:
         CompileFailedError: A test-compile failed, or the app's test-setup command.
-        BuildpackError: Nothing says how the tests are run.
+        BuildpackError: Nothing says how the tests are run, or app.json says it in a form that means nothing.
     """
+    scripts = read_app_json(packs.context.build_dir).scripts
     taken: Taken = []
-    packs.prepare(_test_compile, taken)
-    scripts = _app_json_scripts(read_beneath(packs.context.build_dir, "app.json"))
-    with compiling(taken[-1][1]):
+    packs.prepare("test-compile", _test_compile, taken)
+    with compiling(*taken[-1]):
         _set_up(packs.context, scripts.get("test-setup"))
-    if isinstance(scripts.get("test"), str):
+    if "test" in scripts:
         return _scripted(packs.context, scripts["test"])
     return _tested(packs, taken)
 
@@ -72,8 +73,8 @@ def _test_compile(pack: Buildpack, context: BuildContext) -> None:
     prepare(context)
 
 
-def _set_up(context: BuildContext, line: object) -> None:
-    if isinstance(line, str):
+def _set_up(context: BuildContext, line: str | None) -> None:
+    if line is not None:
         context.say(f"-----> Running test-setup command `{line}`...")
         _shell(context, line, check=True)
     else:
@@ -96,11 +97,38 @@ def _shell(context: BuildContext, line: str, *, check: bool) -> Completed:
     return context.run(argv, env=context.config_vars, cwd=context.build_dir, check=check, show="raw")
 
 
-def _app_json_scripts(raw: bytes | None) -> dict[str, Any]:
-    """Return the scripts of the test environment, over those of the app (contract.md 8.1)."""
+@frozen
+class AppJson:
+    """What an app's app.json says of its tests: commands, and config vars (contract.md 8.1)."""
+
+    scripts: Mapping[str, str]
+    env: Mapping[str, str]
+
+
+def read_app_json(root: Path) -> AppJson:
+    """Return what app.json in *root* says of the test environment, over what it says of the app.
+
+    Raises:
+        BuildpackError: It cannot be read.
+    """
     try:
-        plain = json.loads(raw or b"{}")
-        scripts = {**plain.get("scripts", {}), **plain.get("environments", {}).get("test", {}).get("scripts", {})}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise BuildpackError(f"app.json cannot be read: {error}", "make it the JSON of an app") from error
-    return scripts
+        plain = json.loads(read_beneath(root, "app.json") or b"{}")
+        test = _section(_section(plain, "environments"), "test")
+        scripts = {**_section(plain, "scripts"), **_section(test, "scripts")}
+        env = {**_section(plain, "env"), **_section(test, "env")}
+    except (ValueError, TypeError) as error:
+        raise BuildpackError(f"cannot read app.json: {error}", _FIX) from error
+    for name in ("test-setup", "test"):
+        if not isinstance(scripts.get(name, ""), str):
+            raise BuildpackError(f"cannot read app.json: the script {name!r} is no text", _FIX)
+    values = {name: value.get("value") if isinstance(value, dict) else value for name, value in env.items()}
+    return AppJson(scripts, {name: value for name, value in values.items() if isinstance(value, str)})
+
+
+def _section(plain: object, name: str) -> dict[str, Any]:
+    if not isinstance(plain, dict):
+        raise TypeError("it is no JSON object")
+    found = plain.get(name)
+    if not isinstance(found, dict | None):
+        raise TypeError(f"{name} is no JSON object")
+    return found or {}

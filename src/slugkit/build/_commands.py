@@ -3,6 +3,7 @@
 import shlex
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -109,7 +110,13 @@ class SandboxRunner:
             cwd=Path(self._inside(cwd or self.cwd)),
         )
         prefix = _INDENT if show == "indented" else ""
-        on_line = None if show == "no" else lambda line: self.emit(BuildLine(prefix + line))
+        said: deque[str] = deque(maxlen=_LAST_LINES)
+
+        def on_line(line: str) -> None:
+            said.append(line)
+            if show != "no":
+                self.emit(BuildLine(prefix + line))
+
         try:
             confined = self.sandbox.confine(command, self.spec)
             done = _exec.run(confined, on_line=on_line, deadline=self.deadline, capture=capture)
@@ -120,8 +127,7 @@ class SandboxRunner:
         self._check_directories()
         self._tell_left(_brief(argv), left)
         if check and done.status != 0:
-            last = tuple(done.output.splitlines()[-_LAST_LINES:])
-            raise CommandFailedError(_brief(argv), done.status, last)
+            raise CommandFailedError(_brief(argv), done.status, tuple(said))
         return done
 
     def _tell_left(self, command: str, left: Path) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 from attrs import define, evolve, frozen
 
@@ -16,11 +15,11 @@ from ..buildpacks import (
     LAST_RESORT,
     BuildContext,
     Buildpack,
-    ClassicBuildpack,
     Detection,
     Exporting,
     Fetcher,
     NotDetected,
+    Offering,
     ReleaseDefaults,
     Reporting,
     Runtime,
@@ -34,13 +33,16 @@ from ..errors import (
     CommandFailedError,
     CompileFailedError,
     IncompatibleBuildpackError,
+    InvalidSettingError,
     NoBuildpackError,
+    SlugkitError,
 )
 from ..events import (
     BuildEvent,
     BuildpackDetected,
     BuildpackExported,
     BuildpackReported,
+    ReleaseUnread,
     SeveralBuildpacksDetected,
     StepEnded,
     StepStarted,
@@ -97,31 +99,30 @@ class Packs:
         """
         taken: Taken = []
         try:
-            self.prepare(_compile, taken)
+            self.prepare("compile", _compile, taken)
             answers = [self._release(pack, detection) for pack, detection in taken]
-        finally:
-            for pack, _ in taken:
-                self._report(pack)
+        except SlugkitError:
+            self._report(taken)
+            raise
+        self._report(taken)
         defaults = next((answer for answer in reversed(answers) if answer is not None), ReleaseDefaults())
         return tuple(_record(pack, detection) for pack, detection in taken), defaults
 
-    def prepare(self, step: Callable[[Any, BuildContext], None], taken: Taken) -> BuildContext:
-        """Detect, run *step* of and take the exports of each pack in turn; return what the next one would be given.
+    def prepare(self, step: str, do: Callable[[Buildpack, BuildContext], None], taken: Taken) -> None:
+        """Detect each pack, *do* its *step*, and hand what it exports to the packs after it.
 
         Each pack that detects the app joins *taken*, also when its step then fails.
         """
         context, runner = self.context, self.runner
-        pack, detection = self.first()
-        for later in (*self.asked_for[1:], None):
+        first = self.first()
+        for pack in (first[0], *self.asked_for[1:]):
+            detection = self._applies(pack, context) if taken else first[1]
             self.emit(BuildpackDetected(pack.name, detection.name))
             taken.append((pack, detection))
-            with self.step(pack, step.__name__.strip("_").replace("_", "-")), compiling(detection):
-                step(pack, context)
+            with self.step(pack, step), compiling(pack, detection):
+                do(pack, context)
             runner = runner.exporting(self._exports(pack, detection, context))
             context = evolve(context, run=runner)
-            if later is not None:
-                pack, detection = later, self._applies(later, context)
-        return context
 
     def _applies(self, pack: Buildpack, context: BuildContext) -> Detection:
         answer = self._detect(pack, context)
@@ -132,6 +133,8 @@ class Packs:
     def _detect(self, pack: Buildpack, context: BuildContext) -> Detection | NotDetected:
         with self.step(pack, "detect") as step:
             answer = pack.detect(context)
+            if not isinstance(answer, Detection | NotDetected):
+                raise BuildpackError(f"{pack.name}.detect returned {answer!r}, neither Detection nor NotDetected")
             step.status = 0 if isinstance(answer, Detection) else 1
         return answer
 
@@ -139,7 +142,7 @@ class Packs:
         """Return what *pack* changes in the environment of the packs after it (contract.md 2.6)."""
         if not isinstance(pack, Exporting) or not offers(pack, "export", context):
             return {}
-        with self.step(pack, "export"), compiling(detection):
+        with self.step(pack, "export"), compiling(pack, detection):
             changes = pack.export(context)
         if changes:
             self.emit(BuildpackExported(pack.name, changes))
@@ -148,25 +151,29 @@ class Packs:
     def _release(self, pack: Buildpack, detection: Detection) -> ReleaseDefaults | None:
         if not offers(pack, "release", self.context):
             return None
-        with self.step(pack, "release"), compiling(detection):
+        with self.step(pack, "release"), compiling(pack, detection):
             defaults = pack.release(self.context)
             if defaults is not None:
+                if defaults.unread:
+                    self.emit(ReleaseUnread(pack.name, defaults.unread))
                 check_process_types(defaults.process_types)
                 check_config_vars(defaults.config_vars)
         return defaults
 
-    def _report(self, pack: Buildpack) -> None:
-        """Tell what *pack* reports; whatever goes wrong with that is nobody's concern (contract.md 2.9)."""
+    def _report(self, taken: Taken) -> None:
+        """Tell what the packs report; whatever goes wrong with that is nobody's concern (contract.md 2.9)."""
         context = evolve(self.context, run=self.runner.extended(_REPORT_TIME))
-        try:
+        for pack, _ in taken:
             if not isinstance(pack, Reporting) or not offers(pack, "report", context):
-                return
-            with self.step(pack, "report"):
-                facts = pack.report(context)
-        except Exception as error:  # noqa: BLE001 - never fatal
-            _log.debug("a buildpack's report failed", buildpack=pack.name, error=repr(error))
-        else:
-            if facts:
+                continue
+            try:
+                with self.step(pack, "report"):
+                    facts = pack.report(context)
+                    if not all(isinstance(fact, str | int | float | bool) for fact in facts.values()):
+                        raise BuildpackError("a report is flat: text, numbers, true and false")
+            except Exception as error:  # noqa: BLE001 - never fatal
+                _log.debug("a buildpack's report failed", buildpack=pack.name, error=repr(error))
+            else:
                 self.emit(BuildpackReported(pack.name, facts))
 
     @contextmanager
@@ -177,10 +184,12 @@ class Packs:
         try:
             yield under_way
         except BaseException as error:
-            under_way.status = _status(error)
+            under_way.status, under_way.error = _status(error), str(error)
             raise
         finally:
-            self.emit(StepEnded(pack.name, name, under_way.status, round(time.monotonic() - started, 4)))
+            self.emit(
+                StepEnded(pack.name, name, under_way.status, round(time.monotonic() - started, 4), under_way.error)
+            )
 
 
 @define
@@ -188,11 +197,12 @@ class Step:
     """A step under way, and the status it is about to end with."""
 
     status: int = 0
+    error: str = ""
 
 
 def offers(pack: Buildpack, step: str, context: BuildContext) -> bool:
     """Return whether *pack* does anything in *step*: a classic one may have no script for it."""
-    return not isinstance(pack, ClassicBuildpack) or pack.offers(step, context)
+    return not isinstance(pack, Offering) or pack.offers(step, context)
 
 
 def _compile(pack: Buildpack, context: BuildContext) -> None:
@@ -204,16 +214,17 @@ def _status(error: BaseException) -> int:
 
 
 @contextmanager
-def compiling(detection: Detection) -> Iterator[None]:
+def compiling(pack: Buildpack, detection: Detection) -> Iterator[None]:
     """Say a failure of the block as what it is to the caller: the app could not be compiled."""
+    app = detection.name or pack.name
     try:
         yield
     except CommandFailedError as error:
-        raise CompileFailedError(detection.name, error.status, error.last_lines) from error
+        raise CompileFailedError(app, error.status, error.last_lines) from error
     except BuildpackError as error:
-        raise CompileFailedError(detection.name, 1, (error.reason,), fix=error.fix) from error
+        raise CompileFailedError(app, 1, (error.reason,), fix=error.fix) from error
     except ValueError as error:
-        raise CompileFailedError(detection.name, 1, (str(error),)) from error
+        raise CompileFailedError(app, 1, (str(error),)) from error
 
 
 def _record(pack: Buildpack, detection: Detection) -> BuildpackRecord:
@@ -236,6 +247,8 @@ def asked_for(
         UnknownBuildpackError: One of them does not exist here.
         BuildpackFetchError, InvalidBuildpackError: One cannot be had, or is none.
     """
+    if isinstance(buildpacks, str):
+        raise InvalidSettingError("buildpacks", f"a list of them, such as [{buildpacks!r}]")
     if buildpacks:
         return tuple(find(one, runtime, fetcher) for one in buildpacks)
     listed = (read_beneath(root, ".buildpacks") or b"").decode("utf-8", "replace")

@@ -9,6 +9,7 @@ from ..events import (
     PackingStarted,
     ProcessTypesDiscovered,
     ProcfileWarned,
+    ReleaseUnread,
     SeveralBuildpacksDetected,
     SlugPacked,
     SourceIgnored,
@@ -31,8 +32,10 @@ def heroku_text(event: BuildEvent) -> tuple[str, ...]:  # noqa: C901, PLR0911 - 
             return (f"{_STEP}Deleting {count} files matching .slugignore patterns.",)
         case BuildpacksChosen(stack, names):
             return (f"{_STEP}Building on the {stack.capitalize()} stack", *_chosen(names))
-        case BuildpackDetected(_, name):
-            return (f"{_STEP}{name} app detected",)
+        case BuildpackDetected(buildpack, name):
+            return (f"{_STEP}{name or buildpack} app detected",)
+        case ReleaseUnread(_, what):
+            return (f"{_PROBLEM}Warning: bin/release printed {what}, which means nothing: ignored",)
         case SeveralBuildpacksDetected(names):
             several = (
                 "Warning: Multiple default buildpacks reported the ability to handle this app."
@@ -52,8 +55,8 @@ def heroku_text(event: BuildEvent) -> tuple[str, ...]:  # noqa: C901, PLR0911 - 
             return ("", f"{_STEP}Compressing...")
         case SlugPacked(_, size, soft_limit):
             return (f"{_DETAIL}Done: {human_size(size)}", *_warned(size, soft_limit))
-        case BuildFailed(code, message, app):
-            return _failed(code, message, app)
+        case BuildFailed():
+            return _failed(event)
         case _:
             return ()
 
@@ -95,11 +98,11 @@ def _warned(size: int, soft_limit: int) -> tuple[str, ...]:
     return (f"{_PROBLEM}Warning: {text} which may affect boot time.",)
 
 
-def _failed(code: str, message: str, app: str) -> tuple[str, ...]:
+def _failed(event: BuildFailed) -> tuple[str, ...]:
     """Return Heroku's own sentence for a failure, each line behind a bang."""
-    if code == "build.compile-failed":
-        return ("", f"{_PROBLEM}Push rejected, failed to compile {app} app.", "")
-    if code == "buildpack.none":
+    if event.code == "build.compile-failed":
+        return ("", f"{_PROBLEM}Push rejected, failed to compile {event.app} app.", "")
+    if event.code == "buildpack.none":
         blank = " " * 24
         reason = "Heroku cannot detect the buildpack to use for this application automatically."
         return (
@@ -109,15 +112,14 @@ def _failed(code: str, message: str, app: str) -> tuple[str, ...]:
             "",
             f"{_PROBLEM}Push failed",
         )
-    first = message.partition("\n")[0]
+    if event.code == "buildpack.incompatible":
+        title = f"{_STEP}App not compatible with buildpack: {event.buildpack}"
+        said = (f"{_DETAIL}{line}" for line in event.reason.split("\n") if event.reason)
+        more = f"{_DETAIL}More info: {_DEVCENTER}/buildpacks#detection-failure"
+        return (title, *said, more, "", f"{_PROBLEM}Push failed")
+    first = event.message.partition("\n")[0]
     first = first[:1].upper() + first[1:]
-    if code == "buildpack.incompatible":
-        title, _, reason = message.partition(": ")
-        title = title.replace("app not compatible with buildpack", "App not compatible with buildpack:")
-        said = (f"{_DETAIL}{line}" for line in reason.split("\n") if reason)
-        more = f"{_DEVCENTER}/buildpacks#detection-failure"
-        return (f"{_STEP}{title}", *said, f"{_DETAIL}More info: {more}", "", f"{_PROBLEM}Push failed")
-    if code == "slug.too-large":
+    if event.code == "slug.too-large":
         see = "http://devcenter.heroku.com/articles/slug-size"
         return (f"{_PROBLEM}{first}.", f"{_PROBLEM}See: {see}", f"{_PROBLEM}Push failed")
     return (f"{_PROBLEM}{first}", f"{_PROBLEM}Push failed")

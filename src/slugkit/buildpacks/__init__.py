@@ -1,12 +1,13 @@
 """Buildpacks: the Protocol, the built-in ones in detection order, and how text finds one."""
 
-from ._classic import SCRIPTS, ClassicBuildpack
+from ._classic import SCRIPTS, ClassicBuildpack, is_left_out
 from ._contract import (
     BuildContext,
     Buildpack,
     Detection,
     Exporting,
     NotDetected,
+    Offering,
     ReleaseDefaults,
     Reporting,
     Testing,
@@ -28,6 +29,7 @@ __all__ = [
     "Exporting",
     "Fetcher",
     "NotDetected",
+    "Offering",
     "Origin",
     "ProcfileBuildpack",
     "PythonBuildpack",
@@ -39,5 +41,6 @@ __all__ = [
     "detectable",
     "find",
     "find_for_app",
+    "is_left_out",
     "parse_origin",
 ]

@@ -53,6 +53,7 @@ class ReleaseDefaults:
     """What a buildpack sets for an app's releases unless the app says otherwise (contract.md 2.6).
 
     ``addons`` are names of services that Heroku would add on the first deploy; slugkit only records them.
+    ``unread`` is what else there was, that means nothing: "no YAML mapping".
     ``interpreter`` is the prefix of an interpreter on the host that the slug needs, when it does not carry its own.
     """
 
@@ -60,6 +61,7 @@ class ReleaseDefaults:
     config_vars: Mapping[str, str] = field(factory=dict)
     addons: tuple[str, ...] = ()
     interpreter: str | None = None
+    unread: str = ""
 
 
 class Buildpack(Protocol):
@@ -82,6 +84,14 @@ class Buildpack(Protocol):
 
     def release(self, context: BuildContext) -> ReleaseDefaults | None:
         """Return the defaults of the app it has compiled; None leaves them to the pack before it."""
+
+
+@runtime_checkable
+class Offering(Protocol):
+    """A buildpack that has something to do in some steps only."""
+
+    def offers(self, step: str, context: BuildContext) -> bool:
+        """Return whether it does anything in *step*: export, release, report or test."""
 
 
 @runtime_checkable

@@ -43,7 +43,8 @@ def download(origin: Origin, target: Path, env: Mapping[str, str], deadline: flo
                 error.close()
             if not left or (status is not None and status < _SERVERS_FAULT):
                 reason = origin.masked(str(getattr(error, "reason", error)) or type(error).__name__)
-                raise BuildpackFetchError(origin.shown, f"HTTP {status} {reason}" if status else reason) from None
+                fix = "" if status else "behind a proxy or with own certificates: set https_proxy, SSL_CERT_FILE"
+                raise BuildpackFetchError(origin.shown, f"HTTP {status} {reason}" if status else reason, fix) from None
         else:
             return
 

@@ -51,7 +51,9 @@ class Fetcher:
                     version = f"sha256:{key}"
             return ClassicBuildpack(_checked(trees.path(key), origin), origin.name, origin.source, version)
         except _exec.StartError:
-            raise BuildpackFetchError(origin.shown, "git is not installed") from None
+            raise BuildpackFetchError(
+                origin.shown, "git is not installed", "Debian, Ubuntu: apt-get install git"
+            ) from None
         except _exec.DeadlineError:
             raise BuildpackFetchError(origin.shown, f"it took longer than {_TIMEOUT:g} seconds") from None
         except SlugkitError:
@@ -83,7 +85,7 @@ def _unpacked(origin: Origin, archive: Path, trees: Trees, wanted: str | None) -
         raise BuildpackFetchError(origin.shown, "there is no such file")
     digest = _sha256(archive)
     if wanted is not None and digest != wanted:
-        raise BuildpackFetchError(origin.shown, f"its sha256 is {digest}")
+        raise BuildpackFetchError(origin.shown, f"its sha256 is {digest}", "pin that one if it is right")
     if not trees.has(digest):
         with trees.scratch() as scratch:
             try:
@@ -98,7 +100,8 @@ def _unpacked(origin: Origin, archive: Path, trees: Trees, wanted: str | None) -
 def _directory(origin: Origin) -> Path:
     directory = Path(origin.location)
     if not directory.is_dir():
-        raise BuildpackFetchError(origin.shown, "there is no such directory")
+        fix = "" if origin.location.startswith((".", "/")) else f"on GitHub: https://github.com/{origin.location}"
+        raise BuildpackFetchError(origin.shown, "there is no such directory", fix)
     return directory.resolve()
 
 

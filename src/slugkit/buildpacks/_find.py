@@ -75,7 +75,8 @@ def find_for_app(buildpack: str, runtime: Runtime, fetcher: Fetcher) -> Buildpac
     if origin is None:
         raise UnknownBuildpackError(without_credentials(buildpack), _names())
     if not origin.is_remote:
-        raise BuildpackFetchError(origin.shown, "an app's .buildpacks names https URLs and built-in buildpacks only")
+        reason = "an app's .buildpacks may not name a place of this machine"
+        raise BuildpackFetchError(origin.shown, reason, "name it with buildpacks= or --buildpack")
     return fetcher.fetch(origin)
 
 

@@ -7,15 +7,17 @@ from ..errors import BuildpackError
 from ._contract import ReleaseDefaults
 
 _MOST_PAIRS = 10_000
+_KEYS = ("addons", "config_vars", "default_process_types")
 _FIX = "print nothing, or a YAML mapping with default_process_types"
 
 
-def parse_release(text: str) -> ReleaseDefaults | None:
-    r"""Return the defaults that *text* declares: none for nothing and ``---``, and None for prose.
+def parse_release(text: str) -> ReleaseDefaults:
+    r"""Return the defaults that *text* declares: none for nothing, ``---`` and prose, which is ``unread``.
 
-    >>> parse_release("---\ndefault_process_types:\n  web: bin/serve\n")
-    ReleaseDefaults(process_types={'web': 'bin/serve'}, config_vars={}, addons=(), interpreter=None)
-    >>> parse_release("Done.")
+    >>> parse_release("---\ndefault_process_types:\n  web: bin/serve\n").process_types
+    {'web': 'bin/serve'}
+    >>> parse_release("Done.").unread
+    'text, no YAML mapping'
 
     Raises:
         BuildpackError: It is no YAML, or a list, or what it declares has another shape.
@@ -25,17 +27,24 @@ def parse_release(text: str) -> ReleaseDefaults | None:
     except Exception as error:  # whatever PyYAML comes to: its own errors, and those of its converters
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BuildpackError(f"bin/release printed no YAML: {reason}", _FIX) from error
-    if isinstance(plain, str) and re.search(r"\w", plain):  # Heroku's Ruby finds no key in it
-        return None
-    if plain is None or isinstance(plain, str):  # real packs print `---{}`, which is a string
+    if plain is None:
         return ReleaseDefaults()
+    if isinstance(plain, str):  # Heroku's Ruby finds no key in one; real packs print `---{}`
+        return ReleaseDefaults(unread="text, no YAML mapping" if re.search(r"\w", plain) else "")
     if not isinstance(plain, dict):
         raise BuildpackError("bin/release printed YAML that is no mapping", _FIX)
     return ReleaseDefaults(
         process_types=_strings(plain, "default_process_types"),
         config_vars=_strings(plain, "config_vars"),
         addons=_addons(plain.get("addons")),
+        unread=_unread(plain),
     )
+
+
+def _unread(plain: dict[Any, Any]) -> str:
+    """Return what to say of keys that nothing reads: ``web:`` beside default_process_types is a common slip."""
+    unknown = [str(key)[:40] for key in plain if key not in _KEYS]
+    return f"the key {', '.join(unknown[:3])} beside {', '.join(_KEYS)}" if unknown else ""
 
 
 def _load(text: str) -> Any:  # noqa: ANN401 - whatever YAML holds

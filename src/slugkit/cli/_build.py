@@ -12,7 +12,7 @@ from ..build import SlugBuilder
 from ..environ import parse_assignments, parse_env_file
 from ..errors import InvalidConfigVarError
 from ..source import GitSource, Source
-from ._output import BuildDisplay, echo, emit_json, env_options, json_option, sandbox_option, with_options
+from ._output import BuildDisplay, echo, emit_json, env_options, json_option, sandbox_option, show_lines, with_options
 
 source_argument = click.argument("source", default=".")
 buildpack_option = click.option(
@@ -32,7 +32,7 @@ buildpack_option = click.option(
 @json_option
 def detect(source: str, buildpacks: tuple[str, ...], *, sandbox: str, as_json: bool) -> None:
     """Say which kind of app SOURCE is."""
-    detection = SlugBuilder(buildpacks=buildpacks or None, sandbox=sandbox).detect(source)
+    detection = SlugBuilder(buildpacks=buildpacks or None, sandbox=sandbox, on_event=show_lines).detect(source)
     if as_json:
         emit_json(attrs.asdict(detection))
     else:
@@ -54,6 +54,7 @@ def detect(source: str, buildpacks: tuple[str, ...], *, sandbox: str, as_json: b
         show_default=True,
         help="Put the interpreter into the slug, or use the host's.",
     ),
+    click.option("--stack", metavar="NAME", help="What buildpacks see in $STACK; heroku-24 by default."),
     click.option("--keep-failed", is_flag=True, help="Keep the workspace of a failed build."),
     click.option(
         "--timeout", type=float, default=900.0, show_default=True, metavar="SECONDS", help="Give up after this long."
@@ -70,6 +71,7 @@ def build(  # noqa: PLR0913 - one argument an option
     ref: str | None,
     cache_dir: str | None,
     runtime: Literal["vendored", "stack"],
+    stack: str | None,
     *,
     keep_failed: bool,
     timeout: float,
@@ -85,6 +87,7 @@ def build(  # noqa: PLR0913 - one argument an option
             cache_dir=cache_dir,
             sandbox=sandbox,
             timeout=timeout,
+            stack=stack,
             runtime=runtime,
             keep_failed=keep_failed,
             on_event=display.show,

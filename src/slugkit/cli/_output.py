@@ -23,6 +23,7 @@ from ..build import heroku_text
 from ..events import (
     BuildEvent,
     BuildFailed,
+    BuildLine,
     BuildpackDetected,
     BuildpackReported,
     PackingProgressed,
@@ -139,6 +140,12 @@ class BuildDisplay:
         elif line.startswith(" !"):
             text.stylize("yellow")
         self._console.print(text)
+
+
+def show_lines(event: BuildEvent) -> None:
+    """Show on standard error what buildpacks print, and nothing else of a build."""
+    if isinstance(event, BuildLine):
+        click.echo(printable(harmless(event.text, keep_colour=True), sys.stderr), err=True)
 
 
 def echo(text: object) -> None:

@@ -1,13 +1,14 @@
 """Test buildpacks and tools that embed slugkit: fakes of its seams, real builds of small apps, contract checks."""
 
 from ._app import App
-from ._checks import Finding
+from ._checks import CODES, Finding
 from ._evidence import Step
 from ._fakes import FakeBuildpack, RecordingRunner, fake_context, make_slug, write_tree
 from ._rebuilds import check_buildpack
 from ._result import Build, ContractError, Response, TestResult, UnexpectedOutcomeError, WebDyno
 
 __all__ = [
+    "CODES",
     "App",
     "Build",
     "ContractError",

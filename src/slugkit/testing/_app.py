@@ -14,18 +14,33 @@ from attrs import define, evolve, field, frozen
 from .._tree import copy_tree, remove_tree
 from ..archive import Slug
 from ..build import SlugBuilder
-from ..buildpacks import Buildpack
+from ..buildpacks import Buildpack, is_left_out, parse_origin
 from ..dyno import DynoRunner
-from ..errors import SlugkitError
+from ..errors import (
+    BuildpackFetchError,
+    InvalidBuildpackError,
+    InvalidConfigVarError,
+    InvalidSettingError,
+    OutputError,
+    SandboxUnavailableError,
+    SlugkitError,
+    UnknownBuildpackError,
+)
 from ..sandbox import Sandbox, choose
 from . import _edit
 from ._checks import Finding, Seen, check_build
 from ._evidence import Evidence
-from ._result import Build, ContractError, TestResult, UnexpectedOutcomeError, WebDyno, first_line
+from ._result import Build, ContractError, TestResult, UnexpectedOutcomeError, WebDyno, in_short
 from ._sandboxes import Alter, Altered, Traps
 
 Pack = str | PathLike[str] | Buildpack
-_TAP = re.compile(r"^(not )?ok\b(?: +\d+)?(?: *-)? *(.*)$", re.MULTILINE)
+_TAP = re.compile(r"^(not )?ok\b(?: +\d+)?(?: *-)? *(.*?) *(?:# *((?i:TODO|SKIP))\b.*)?$", re.MULTILINE)
+
+# Failures that say nothing of the pack: it was never run.
+_NOT_THE_PACKS = (
+    *(BuildpackFetchError, InvalidBuildpackError, UnknownBuildpackError),
+    *(InvalidConfigVarError, InvalidSettingError, OutputError, SandboxUnavailableError),
+)
 
 
 @frozen
@@ -34,7 +49,7 @@ class Settings:
 
     config_vars: Mapping[str, str] = field(factory=dict, repr=False)
     buildpacks: Sequence[Pack] = ()
-    expect_failure: bool = False
+    expect_failure: bool | str = False
 
 
 @define(slots=False)
@@ -57,7 +72,8 @@ class App:
     waive: Collection[str] = ()
     timeout: float = 900.0
     builds: list[Build] = field(factory=list, init=False, repr=False)
-    tests: list[TestResult] = field(factory=list, init=False, repr=False)
+    runs: list[tuple[str, str]] = field(factory=list, init=False, repr=False)
+    _heard: list[Evidence] = field(factory=list, init=False, repr=False)
     dynos: list[WebDyno] = field(factory=list, init=False, repr=False)
     first: "tuple[Settings, Path] | None" = field(default=None, init=False, repr=False)
     """How the first good build with the pack under test was made, and a copy of its source."""
@@ -92,7 +108,19 @@ class App:
     def pack_name(self) -> str:
         """What builds call the pack under test."""
         directory = self.pack_directory
-        return directory.name if directory else str(getattr(self.buildpack, "name", self.buildpack))
+        if directory is not None:
+            return directory.name
+        origin = parse_origin(self.buildpack) if isinstance(self.buildpack, str) else None
+        return origin.name if origin else str(getattr(self.buildpack, "name", self.buildpack))
+
+    def freeze(self) -> Pack:
+        """Make the pack under test a copy of what it is now, if it is a directory, and return it."""
+        directory = self.pack_directory
+        if directory is not None:
+            copy = _copied(None, self._fresh("pack") / directory.name)
+            copy_tree(directory, copy, skip=is_left_out(directory))
+            self.buildpack = copy
+        return self.buildpack
 
     def write(self, files: Mapping[str, str | bytes]) -> Self:
         """Write *files*, contents by relative path; one that starts with ``#!`` can be run. Returns the app.
@@ -123,14 +151,15 @@ class App:
         *,
         config_vars: Mapping[str, str] | None = None,
         buildpacks: Sequence[Pack] | None = None,
-        expect_failure: bool = False,
+        expect_failure: bool | str = False,
     ) -> Build:
         """Build the app with an empty cache and return what came of it.
 
         Args:
             config_vars: What packs find in ENV_DIR, and dynos in their environment.
-            buildpacks: The packs to use, in order; None for the one under test alone.
-            expect_failure: The build is to fail.
+            buildpacks: The packs to use, in order; None for the one under test alone, an empty list to detect one.
+            expect_failure: The build is to fail, by what a pack or the app does; or the code of its error, such as
+                "build.compile-failed". A pack that cannot be had, or a sandbox that does not work, is no such failure.
 
         Raises:
             UnexpectedOutcomeError: It failed, or did not; with the transcript.
@@ -159,29 +188,33 @@ class App:
         """
         __tracebackhide__ = True
         evidence = Evidence()
+        self._heard.append(evidence)
         packs = (self.buildpack,) if buildpacks is None else tuple(buildpacks)
-        builder = self._builder(Settings(dict(config_vars or {}), packs), evidence, self._fresh("cache"), self.sandbox)
+        settings = Settings(dict(config_vars or {}), packs)
+        builder = self._builder(settings, evidence, self._fresh("cache"), self.sandbox)
         status, output, why = 1, "", ""
+        failure: SlugkitError | None = None
         try:
             run = builder.test(self.directory)
             status, output = run.status, run.output
         except SlugkitError as error:
-            status, why = getattr(error, "status", None) or 1, first_line(error)
-        tests = tuple((not match[1], match[2]) for match in _TAP.finditer(output))
+            failure, status, why = error, getattr(error, "status", None) or 1, in_short(error)
+        tests = tuple((not match[1] or match[3] is not None, match[2]) for match in _TAP.finditer(output))
         result = TestResult(status, evidence.transcript, tests)
-        self.tests.append(result)
-        if result.failed is not expect_failure:
+        if result.failed is not expect_failure or isinstance(failure, _NOT_THE_PACKS):
             verb = "failed" if result.failed else "were to fail and did not"
             raise UnexpectedOutcomeError(f"the tests {verb}{why}", result.output)
+        findings = self._findings(evidence, None, settings) if self.checks else ()
+        if findings:
+            raise ContractError(findings, result.output)
         return result
 
     @property
     def transcripts(self) -> Iterator[tuple[str, str]]:
-        """What its builds, tests and web dynos printed, each under a title."""
-        for number, build in enumerate(self.builds, start=1):
-            yield f"slugkit build {number}", build.output
-        for number, result in enumerate(self.tests, start=1):
-            yield f"slugkit tests {number}", result.output
+        """What its builds (``ci`` is one too) and its dynos printed, each under a title."""
+        for number, evidence in enumerate(self._heard, start=1):
+            yield f"slugkit build {number}", evidence.transcript
+        yield from self.runs
         for web in self.dynos:
             yield f"slugkit {web.dyno.name}", web.output
 
@@ -192,6 +225,10 @@ class App:
             tree.parent.mkdir(exist_ok=True)
             slug.unpack(tree)
         return tree
+
+    def copied(self, tree: Path) -> Path:
+        """Return a copy of *tree* that nothing else uses."""
+        return _copied(tree, self._fresh("tree"))
 
     def tree(self, slug: Slug) -> Path:
         """Be the `SlugStore` of the app's dynos: without the syncs of one that is to survive a power cut."""
@@ -212,9 +249,9 @@ class App:
         __tracebackhide__ = True
         build = self.try_build(settings, cache)
         self.builds.append(build)
-        if build.failed is not settings.expect_failure:
+        if not _as_expected(build.error, settings.expect_failure):
             verb = "failed" if build.failed else "was to fail and did not"
-            why = first_line(build.error) if build.error else ""
+            why = in_short(build.error) if build.error else ""
             found = "".join(f"\n  {finding}" for finding in build.findings)
             raise UnexpectedOutcomeError(f"the build {verb}{why}{found}", build.output)
         if build.findings:
@@ -225,7 +262,9 @@ class App:
 
     def try_build(self, settings: Settings, cache: Path | None, alter: Alter | None = None) -> Build:
         """Build with a copy of *cache*, commands as *alter* makes them; return what came of it, whatever that is."""
-        evidence, traps = Evidence(), Traps(self._fresh("outside"))
+        traps = Traps(self._fresh("outside"))
+        evidence = Evidence(traps.caught)
+        self._heard.append(evidence)
         sandbox = choose(self.sandbox)
         if self.checks and sandbox.name != "none" and "compile.writes-outside" not in self.waive:
             sandbox = Altered(sandbox, traps.set)
@@ -243,14 +282,12 @@ class App:
         (app_cache / "cache").mkdir(exist_ok=True, parents=True)
         findings: tuple[Finding, ...] = ()
         if self.checks:
-            findings = self._findings(evidence, slug, settings, traps.caught())
+            findings = self._findings(evidence, slug, settings)
         return Build(self, settings, evidence, error, before, app_cache / "cache", findings, slug)
 
-    def _findings(
-        self, evidence: Evidence, slug: Slug | None, settings: Settings, outside: tuple[str, ...]
-    ) -> tuple[Finding, ...]:
+    def _findings(self, evidence: Evidence, slug: Slug | None, settings: Settings) -> tuple[Finding, ...]:
         tree = self.unpacked(slug) if slug else None
-        seen = Seen(self.pack_name, self.pack_directory, evidence, tree, settings.config_vars, outside)
+        seen = Seen(self.pack_name, self.pack_directory, evidence, tree, settings.config_vars)
         return tuple(finding for finding in check_build(seen) if finding.code not in self.waive)
 
     def _builder(self, settings: Settings, evidence: Evidence, cache: Path, sandbox: str | Sandbox) -> SlugBuilder:
@@ -267,6 +304,13 @@ class App:
     def _fresh(self, name: str) -> Path:
         """Return a path of that name that no other build of this app has."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._home)) / name
+
+
+def _as_expected(error: SlugkitError | None, expected: bool | str) -> bool:  # noqa: FBT001 - what the caller was given
+    """Return whether a build that ended with *error* did what its test expects."""
+    if error is None:
+        return expected is False
+    return not isinstance(error, _NOT_THE_PACKS) and expected in {True, error.code}
 
 
 def _copied(source: Path | None, target: Path) -> Path:

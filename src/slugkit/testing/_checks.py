@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import frozen
 
 from .. import _exec
-from .._tree import read_beneath, walk
+from .._tree import Entry, read_beneath, walk
 from ..buildpacks import SCRIPTS
 from ..command import Command
 from ..environ import BUILD_PATH
@@ -40,7 +40,7 @@ class Seen:
     """All there is to see of one build.
 
     ``directory`` is the pack under test, None when it is not a directory; ``tree`` the slug's app, None when there is
-    none; ``outside`` the paths that were written outside of what a build may write to.
+    none.
     """
 
     buildpack: str
@@ -48,18 +48,19 @@ class Seen:
     evidence: Evidence
     tree: Path | None
     config_vars: Mapping[str, str]
-    outside: tuple[str, ...]
 
 
 def check_build(seen: Seen) -> tuple[Finding, ...]:
-    """Return what one build shows to be wrong, in the order of the checks."""
-    return tuple(finding for check in _CHECKS for finding in check(seen))
+    """Return what one build shows to be wrong with the pack under test, in the order of the checks."""
+    found = (finding for check in _CHECKS for finding in check(seen))
+    return tuple(finding for finding in found if finding.buildpack == seen.buildpack)
 
 
 def _run_bits(seen: Seen) -> Iterator[Finding]:
     for script in _scripts(seen):
         if not os.access(script, os.X_OK):
-            yield _finding(seen, "bin.not-executable", f"bin/{script.name} has no run bit: chmod +x bin/{script.name}")
+            message = f"bin/{script.name} has no run bit: chmod +x bin/{script.name}"
+            yield Finding("bin.not-executable", seen.buildpack, message)
 
 
 def _shebangs(seen: Seen) -> Iterator[Finding]:
@@ -67,26 +68,21 @@ def _shebangs(seen: Seen) -> Iterator[Finding]:
         with script.open("rb") as file:
             start = file.read(4)
         if not start.startswith(b"#!") and start != b"\x7fELF":
-            yield _finding(
-                seen, "bin.no-shebang", f"bin/{script.name} does not start with #!, so what runs it may vary"
-            )
+            message = f"bin/{script.name} does not start with #!, so what runs it may vary"
+            yield Finding("bin.no-shebang", seen.buildpack, message)
 
 
 def _detect(seen: Seen) -> Iterator[Finding]:
-    for detected in seen.evidence.detected:
-        if detected.changed:
-            what = _few(detected.changed)
-            yield Finding(
-                "detect.writes", detected.buildpack, f"bin/detect changes BUILD_DIR: {what}; only compile may"
-            )
+    for pack, changed in seen.evidence.detect_changes:
+        yield Finding("detect.writes", pack, f"bin/detect changes BUILD_DIR: {_few(changed)}; only compile may")
     for pack in seen.evidence.unnamed:
         yield Finding("detect.no-name", pack, "bin/detect prints no name for the app")
 
 
 def _outside(seen: Seen) -> Iterator[Finding]:
     where = "BUILD_DIR, CACHE_DIR, /tmp and /app are what it may write to"
-    if seen.outside:
-        yield _finding(seen, "compile.writes-outside", f"it writes {_few(seen.outside)}: {where}")
+    for pack, paths in seen.evidence.outside:
+        yield Finding("compile.writes-outside", pack, f"it writes {_few(paths)}: {where}")
     for step in seen.evidence.steps:
         for line in step.output.split("\n"):
             path = _BLAMED.search(line) if _REFUSED.search(line) else None
@@ -94,14 +90,12 @@ def _outside(seen: Seen) -> Iterator[Finding]:
             if path is not None:
                 message = f"bin/{step.name} tries to write {path[0]} ({line.strip()}): {where}"
                 yield Finding("compile.writes-outside", step.buildpack, message)
-                return
 
 
 def _left(seen: Seen) -> Iterator[Finding]:
     for left in seen.evidence.left:
-        command = left.command.partition(" ")[0]
-        message = f"{command} leaves processes running: {_few(left.processes)}; a build ends with its scripts"
-        yield _finding(seen, "process.left", message)
+        message = f"{left.command} leaves processes running: {_few(left.processes)}; a build ends with its scripts"
+        yield Finding("process.left", left.buildpack, message)
 
 
 def _exports(seen: Seen) -> Iterator[Finding]:
@@ -109,7 +103,7 @@ def _exports(seen: Seen) -> Iterator[Finding]:
         message = "compile writes `export` to BUILD_DIR; it belongs into the buildpack's own directory"
         yield Finding("export.in-build-dir", pack, message)
     for pack, variable, path in seen.evidence.misplaced_exports:
-        message = f"export sets {variable} to {path}, which is there in a dyno only: export uses $BUILD_DIR"
+        message = f"export sets {variable} to {path}, which is there in a dyno only: write $BUILD_DIR"
         yield Finding("export.run-time-path", pack, message)
     for step in _steps(seen, "export"):
         if step.output:
@@ -118,34 +112,37 @@ def _exports(seen: Seen) -> Iterator[Finding]:
 
 
 def _release(seen: Seen) -> Iterator[Finding]:
-    for step in _steps(seen, "release"):
-        if step.status != 0 or "no YAML mapping" in step.output:
-            message = "bin/release fails, or prints something other than a YAML mapping on standard output"
-            yield Finding("release.not-yaml", step.buildpack, message)
+    failed = [(step.buildpack, step.error) for step in _steps(seen, "release") if step.status != 0]
+    for pack, what in (*failed, *seen.evidence.unread):
+        yield Finding("release.not-yaml", pack, f"bin/release fails, or prints what means nothing: {what}")
 
 
 def _report(seen: Seen) -> Iterator[Finding]:
     for step in _steps(seen, "report"):
         if step.status != 0:
-            yield Finding("report.not-flat", step.buildpack, "bin/report fails, or prints no flat JSON object")
+            yield Finding("report.not-flat", step.buildpack, f"bin/report fails, or prints no flat JSON: {step.error}")
 
 
 def _profile(seen: Seen) -> Iterator[Finding]:
     for name, text in profile_d(seen.tree).items():
         path = f".profile.d/{name}"
+        pack = seen.evidence.authors.get(path, "")
+        if not pack:  # the app's own
+            continue
         if not name.endswith(".sh"):
-            yield _finding(seen, "profile.not-sourced", f"{path} does not end in .sh, so no dyno sources it")
+            yield Finding("profile.not-sourced", pack, f"{path} does not end in .sh, so no dyno sources it")
             continue
         if built := seen.evidence.places.search(text):
-            message = f"{path} names {built[0]}, which exists during the build only: it uses $HOME"
-            yield _finding(seen, "profile.build-path", message)
+            message = f"{path} names {built[0]}, which is gone when dynos run: write $HOME"
+            yield Finding("profile.build-path", pack, message)
         parsed = _exec.run(Command(("bash", "-n", str((seen.tree or Path()) / path)), env={"PATH": BUILD_PATH}))
         if parsed.status != 0:
-            yield _finding(seen, "profile.syntax", f"bash cannot read {path}: {parsed.output.strip()}")
+            said = parsed.output.strip().replace(f"{seen.tree}/", "")
+            yield Finding("profile.syntax", pack, f"bash cannot read {path}: {said}")
 
 
 def _slug_paths(seen: Seen) -> Iterator[Finding]:
-    for entry in walk(seen.tree) if seen.tree else ():
+    for pack, entry in _written(seen):
         if entry.is_link:
             text, what = str(((seen.tree or Path()) / entry.path).readlink()), "is a link to"
         elif entry.is_file and entry.info.st_mode & 0o111:
@@ -154,22 +151,34 @@ def _slug_paths(seen: Seen) -> Iterator[Finding]:
         else:
             continue
         if built := seen.evidence.places.search(text):
-            yield _finding(
-                seen, "slug.build-path", f"{entry.path} {what} {built[0]}, which exists during the build only"
-            )
+            message = f"{entry.path} {what} {built[0]}, which is gone when dynos run"
+            yield Finding("slug.build-path", pack, message)
 
 
 def _secrets(seen: Seen) -> Iterator[Finding]:
     secrets = {name: value for name, value in seen.config_vars.items() if len(value.encode()) >= _SHORTEST_SECRET}
     for name, value in secrets.items():
-        if any(value in line for line in seen.evidence.lines):
-            yield _finding(seen, "config.leaked", f"the value of config var {name} is printed")
-    for entry in walk(seen.tree) if seen.tree and secrets else ():
+        for step in seen.evidence.steps:
+            if value in step.output:
+                message = f"the value of config var {name} is printed by bin/{step.name}"
+                yield Finding("config.leaked", step.buildpack, message)
+    for pack, entry in _written(seen) if secrets else ():
         content = read_beneath(seen.tree or Path(), entry.path, _LARGEST_FILE) if entry.is_file else None
         for name, value in secrets.items():
             if content is not None and value.encode() in content:
-                yield _finding(seen, "config.leaked", f"the value of config var {name} is in the slug, in {entry.path}")
+                message = f"the value of config var {name} is in the slug, in {entry.path}"
+                yield Finding("config.leaked", pack, message)
 
+
+#: What findings are called, here and in `check_buildpack`.
+CODES = frozenset(
+    {
+        *("bin.not-executable", "bin.no-shebang", "detect.writes", "detect.no-name", "compile.writes-outside"),
+        *("process.left", "env.needs-config-vars", "config.leaked", "export.in-build-dir", "export.run-time-path"),
+        *("export.noisy", "release.not-yaml", "report.not-flat", "profile.build-path", "profile.not-sourced"),
+        *("profile.syntax", "profile.breaks-boot", "slug.build-path", "slug.not-reproducible", "cache.grows"),
+    }
+)
 
 _CHECKS: tuple[Callable[[Seen], Iterator[Finding]], ...] = (
     *(_run_bits, _shebangs, _detect, _outside, _left, _exports),
@@ -186,6 +195,13 @@ def profile_d(tree: Path | None) -> dict[str, str]:
     return {name: raw.decode("utf-8", "replace") for name, raw in found.items() if raw is not None}
 
 
+def _written(seen: Seen) -> Iterator[tuple[str, Entry]]:
+    """Yield what a pack has written of the slug, with the pack; the source's own files are the app's affair."""
+    for entry in walk(seen.tree) if seen.tree else ():
+        if pack := seen.evidence.authors.get(entry.path):
+            yield pack, entry
+
+
 def _scripts(seen: Seen) -> list[Path]:
     if seen.directory is None:
         return []
@@ -194,10 +210,6 @@ def _scripts(seen: Seen) -> list[Path]:
 
 def _steps(seen: Seen, name: str) -> list[Step]:
     return [step for step in seen.evidence.steps if step.name == name]
-
-
-def _finding(seen: Seen, code: str, message: str) -> Finding:
-    return Finding(code, seen.buildpack, message)
 
 
 def _few(things: tuple[str, ...], most: int = 5) -> str:

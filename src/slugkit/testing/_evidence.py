@@ -2,12 +2,12 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from attrs import define, field, frozen
 
-from .._tree import snapshot
+from .._tree import snapshot, walk
 from ..build import heroku_text
 from ..events import (
     BuildEvent,
@@ -16,19 +16,21 @@ from ..events import (
     BuildpackExported,
     BuildpackReported,
     ProcessesLeft,
+    ReleaseUnread,
     StepEnded,
     StepStarted,
     WorkspaceOpened,
 )
 
-Snapshot = Mapping[str, str]
+Facts = Mapping[str, str | int | float | bool]
+Variables = Mapping[str, str | None]
 
 
 @frozen
 class Step:
     """One step of a buildpack: its exit status (1 for a no), how long it took in seconds, and what it showed.
 
-    What detect, release and report print on standard output is an answer, and not shown.
+    What detect, release and report print on standard output is an answer, and not shown. ``error`` is why it failed.
     """
 
     buildpack: str
@@ -36,42 +38,57 @@ class Step:
     status: int
     seconds: float
     output: str
+    error: str = ""
 
 
 @frozen
-class Detected:
-    """What a detect changed in BUILD_DIR, by path; nothing, if it kept its word."""
+class Left:
+    """Processes that a command of a buildpack left running."""
 
     buildpack: str
-    changed: tuple[str, ...]
+    command: str
+    processes: tuple[str, ...]
 
 
 @define
 class Evidence:
-    """A listener to a build's events that keeps what the contract checks and the results of tests are made of."""
+    """A listener to a build's events that keeps what the contract checks and the results of tests are made of.
 
-    lines: list[str] = field(factory=list)
-    steps: list[Step] = field(factory=list)
-    exports: dict[str, Mapping[str, str | None]] = field(factory=dict)
-    reports: dict[str, Mapping[str, str | int | float | bool]] = field(factory=dict)
-    left: list[ProcessesLeft] = field(factory=list)
-    detected: list[Detected] = field(factory=list)
-    unnamed: list[str] = field(factory=list)  # packs whose detect passed and named nothing
-    stray_exports: list[str] = field(factory=list)  # packs whose compile wrote `export` to BUILD_DIR
-    misplaced_exports: list[tuple[str, str, str]] = field(factory=list)  # pack, variable, path in /app
+    Lists of pairs begin with the name of the buildpack; two packs may bear the same. ``caught`` tells what was written
+    outside so far.
+    """
+
+    caught: Callable[[], tuple[str, ...]] = tuple
+    lines: list[str] = field(factory=list, init=False)
+    steps: list[Step] = field(factory=list, init=False)
+    exports: list[tuple[str, Variables]] = field(factory=list, init=False)
+    reports: list[tuple[str, Facts]] = field(factory=list, init=False)
+    left: list[Left] = field(factory=list, init=False)
+    unnamed: list[str] = field(factory=list, init=False)
+    unread: list[tuple[str, str]] = field(factory=list, init=False)
+    detect_changes: list[tuple[str, tuple[str, ...]]] = field(factory=list, init=False)
+    outside: list[tuple[str, tuple[str, ...]]] = field(factory=list, init=False)
+    stray_exports: list[str] = field(factory=list, init=False)  # packs whose compile wrote `export` to BUILD_DIR
+    misplaced_exports: list[tuple[str, str, str]] = field(
+        factory=list, init=False
+    )  # with a variable and a path in /app
+    authors: dict[str, str] = field(factory=dict, init=False)  # files of the app by path: the last pack that wrote each
     _build_dir: Path = field(default=Path(), init=False)
+    _home: Path = field(default=Path(), init=False)
+    _pack: str = field(default="", init=False)
     _printed: list[str] = field(factory=list, init=False)
-    _before: Snapshot = field(factory=dict, init=False)
-    _had_export: bool = field(default=False, init=False)
+    _before: Mapping[str, str] = field(factory=dict, init=False)
+    _times: Mapping[str, int] = field(factory=dict, init=False)
+    _seen_outside: int = field(default=0, init=False)
 
     def __call__(self, event: BuildEvent) -> None:
         """Take note of *event*; the build waits meanwhile, so what its directories show is what the step left."""
         self.lines += heroku_text(event)
         match event:
-            case WorkspaceOpened(build_dir):
-                self._build_dir = Path(build_dir)
-            case StepStarted(_, step):
-                self._started(step)
+            case WorkspaceOpened(build_dir, _, home):
+                self._build_dir, self._home = Path(build_dir), Path(home)
+            case StepStarted(pack, step):
+                self._started(pack, step)
             case BuildLine(text):
                 self._printed.append(text)
             case StepEnded():
@@ -79,12 +96,14 @@ class Evidence:
             case BuildpackDetected(pack, name):
                 self.unnamed += [] if name else [pack]
             case BuildpackExported(pack, variables):
-                self.exports[pack] = variables
+                self.exports.append((pack, variables))
                 self._look_for(pack, variables)
+            case ReleaseUnread(pack, what):
+                self.unread.append((pack, what))
             case BuildpackReported(pack, facts):
-                self.reports[pack] = facts
-            case ProcessesLeft():
-                self.left.append(event)
+                self.reports.append((pack, facts))
+            case ProcessesLeft(command, processes):
+                self.left.append(Left(self._pack, command.partition(" ")[0], processes))
 
     @property
     def transcript(self) -> str:
@@ -95,34 +114,51 @@ class Evidence:
     def places(self) -> re.Pattern[str]:
         """Paths that exist while this build does and never again: BUILD_DIR, CACHE_DIR, ENV_DIR, a pack's own copy."""
         build, env = self._build_dir.name, self._build_dir.name.replace("build", "env")
-        return re.compile(rf"/({build}|{env}|buildpack_[0-9a-f]{{8}})\b|/tmp/cache\b")
+        return re.compile(rf"[\w./-]*/({build}|{env}|buildpack_[0-9a-f]{{8}}|codon/tmp/cache)\b[\w./-]*")
 
-    def _started(self, step: str) -> None:
-        self._printed = []
+    def _started(self, pack: str, step: str) -> None:
+        self._pack, self._printed = pack, []
         if step == "detect":
             self._before = snapshot(self._build_dir)
         elif step == "compile":
-            self._had_export = os.path.lexists(self._build_dir / "export")
+            self._times = _times(self._build_dir)
 
     def _ended(self, event: StepEnded) -> None:
         output = "".join(line + "\n" for line in self._printed)
-        self.steps.append(Step(event.buildpack, event.step, event.status, event.seconds, output))
-        if event.step == "detect":
-            self.detected.append(Detected(event.buildpack, changes(self._before, snapshot(self._build_dir))))
-        elif event.step == "compile" and not self._had_export and os.path.lexists(self._build_dir / "export"):
-            self.stray_exports.append(event.buildpack)
+        self.steps.append(Step(event.buildpack, event.step, event.status, event.seconds, output, event.error))
+        if event.step == "detect" and (changed := changes(self._before, snapshot(self._build_dir))):
+            self.detect_changes.append((event.buildpack, changed))
+        elif event.step == "compile":
+            times = _times(self._build_dir)
+            written = [path for path, time in times.items() if self._times.get(path) != time]
+            self.authors.update(dict.fromkeys(written, event.buildpack))
+            if "export" in times and "export" not in self._times:
+                self.stray_exports.append(event.buildpack)
+        if outside := self.caught()[self._seen_outside :]:
+            self._seen_outside += len(outside)
+            self.outside.append((event.buildpack, outside))
 
-    def _look_for(self, pack: str, variables: Mapping[str, str | None]) -> None:
+    def _look_for(self, pack: str, variables: Variables) -> None:
         """Note the paths in *variables* that are right in a dyno only: not in /app now, but in BUILD_DIR."""
-        home = self._build_dir.parent.parent / "app"
         for name, value in variables.items():
             for path in (value or "").split(":"):
                 below = path.removeprefix("/app/")
-                if below != path and os.path.lexists(self._build_dir / below) and not os.path.lexists(home / below):
+                if (
+                    below != path
+                    and os.path.lexists(self._build_dir / below)
+                    and not os.path.lexists(self._home / below)
+                ):
                     self.misplaced_exports.append((pack, name, path))
 
 
-def changes(before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+def _times(root: Path) -> dict[str, int]:
+    """Return when each file or link below *root* was last changed: a time that no program can set."""
+    if root.is_symlink() or not root.is_dir():  # a compile that is about to fail for it
+        return {}
+    return {entry.path: entry.info.st_ctime_ns for entry in walk(root) if not entry.is_dir}
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
     """Return the paths that differ, each with what happened to it.
 
     >>> changes({"a": "f 1", "b": "f 1"}, {"b": "f 2", "c": "f 1"})

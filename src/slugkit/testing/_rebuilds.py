@@ -44,7 +44,8 @@ def check_buildpack(
             under_test.write(app)
         else:
             under_test.copy(app)
-        packs = (buildpack,) if buildpacks is None else tuple(buildpacks)
+        frozen = under_test.freeze()  # what runs the tests may write into the pack's directory meanwhile
+        packs = [frozen if pack == buildpack else pack for pack in (buildpacks or (buildpack,))]
         return check_app(under_test, Settings(dict(config_vars or {}), packs))
 
 
@@ -53,8 +54,6 @@ def check_app(app: App, settings: Settings) -> tuple[Finding, ...]:
     started = time.time()
     cold = app.try_build(settings, None)
     found = list(cold.findings)
-    if settings.config_vars:
-        found += _injected(app, settings, cold)
     if cold.error is None:
         found += _boot(app, cold)
         while int(time.time()) == int(started):  # or a date in a file would be the same in both
@@ -66,20 +65,28 @@ def check_app(app: App, settings: Settings) -> tuple[Finding, ...]:
         found += _differs(app, cold, again, "two builds of the same source")
         found += _differs(app, again, warm, "a build and a rebuild with its cache")
         found += _grows(app, again, warm, warmer)
-    elif not found:
-        raise cold.error
-    unique = dict.fromkeys(found)
-    return tuple(finding for finding in unique if finding.code not in app.waive)
+        found += _injected(app, settings, cold, _differences(cold, again))
+    else:
+        found += _injected(app, settings, cold, ())
+        if not found:
+            raise cold.error
+    return tuple(finding for finding in dict.fromkeys(found) if finding.code not in app.waive)
 
 
-def _injected(app: App, settings: Settings, plain: Build) -> Iterator[Finding]:
-    """Build with the config vars in the environment as well; a pack that then does something else reads them there."""
+def _injected(app: App, settings: Settings, plain: Build, varying: Collection[str]) -> Iterator[Finding]:
+    """Build with the config vars in the environment as well; a pack that then does something else reads them there.
+
+    What is *varying* between builds anyway proves nothing.
+    """
     env = for_build(settings.config_vars)
+    if not env:
+        return
     build = app.try_build(settings, None, lambda command, spec: (evolve(command, env={**env, **command.env}), spec))
     if build.error is not None:
         return
-    what = "the build fails" if plain.error else _few_differences(plain, build)
-    if what:
+    differs = () if plain.error else [path for path in _differences(plain, build) if path not in varying]
+    if plain.error or differs:
+        what = ", ".join(differs) or "the build fails"
         message = f"it reads config vars from its environment, where no platform puts them (without them: {what})"
         yield Finding("env.needs-config-vars", app.pack_name, f"{message}: read ENV_DIR/NAME")
 
@@ -97,16 +104,16 @@ def _boot(app: App, build: Build) -> Iterator[Finding]:
 def _differs(app: App, one: Build, other: Build, which: str) -> Iterator[Finding]:
     if other.error is not None:
         yield Finding("slug.not-reproducible", app.pack_name, f"of {which}, the second fails: {other.error}")
-    elif what := _few_differences(one, other):
-        yield Finding("slug.not-reproducible", app.pack_name, f"{which} differ: {what}")
+    elif what := _differences(one, other):
+        yield Finding("slug.not-reproducible", app.pack_name, f"{which} differ: {', '.join(what[:5])}")
 
 
-def _few_differences(one: Build, other: Build) -> str:
-    """Return what differs between two builds' slugs, or ""."""
-    if one.slug.diff_id == other.slug.diff_id:
-        return ""
+def _differences(one: Build, other: Build) -> tuple[str, ...]:
+    """Return what differs between two builds' slugs."""
+    if other.error is not None or one.slug.diff_id == other.slug.diff_id:
+        return ()
     paths = changes(snapshot(one.tree), snapshot(other.tree))
-    return ", ".join(paths[:5]) or "the manifest (process types, config vars)"
+    return paths or ("the manifest (process types, config vars, buildpacks)",)
 
 
 def _grows(app: App, *builds: Build) -> Iterator[Finding]:

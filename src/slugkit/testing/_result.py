@@ -2,7 +2,8 @@
 
 import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from email.message import Message
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from attrs import field, frozen
 from ..archive import Slug
 from ..command import Completed
 from ..dyno import Dyno
-from ..errors import SlugkitError
+from ..errors import BuildTimeoutError, CompileFailedError, InvalidBuildpackError, SlugkitError
 from ._checks import Finding, profile_d
 from ._evidence import Evidence, Step
 
@@ -27,8 +28,9 @@ class ContractError(AssertionError):
     def __init__(self, findings: tuple[Finding, ...], output: str) -> None:
         self.findings, self.output = findings, output
         listed = "".join(f"\n  {finding}" for finding in findings)
+        codes = ", ".join(dict.fromkeys(finding.code for finding in findings))
         waive = "@pytest.mark.waive(CODE), or slugkit_waive in the configuration, accepts one"
-        super().__init__(f"the buildpack breaks the contract:{listed}\n{waive}\n\n{output}")
+        super().__init__(f"the buildpack breaks the contract: {codes}{listed}\n{waive}\n\n{output}")
 
 
 class UnexpectedOutcomeError(AssertionError):
@@ -39,9 +41,26 @@ class UnexpectedOutcomeError(AssertionError):
         super().__init__(f"{what}\n\n{output}")
 
 
-def first_line(error: SlugkitError) -> str:
-    """Return what went wrong in short, to be said behind something: the rest is in the transcript."""
-    return f": {str(error).partition(chr(10))[0]}"
+def in_short(error: SlugkitError) -> str:
+    """Return what went wrong, to be said behind something: its first line and the way out."""
+    hint = error.hint
+    if isinstance(error, InvalidBuildpackError):  # pytest was started in a directory that is none, most likely
+        hint = "pytest's --buildpack or slugkit_buildpack names the pack under test"
+    if isinstance(error, CompileFailedError | BuildTimeoutError):  # that is the pack's affair
+        hint = None
+    return f": {str(error).partition(chr(10))[0]}" + (f"\nhint: {hint}" if hint else "")
+
+
+@contextmanager
+def _hinting() -> Iterator[None]:
+    """Let an error of the block show its hint, which is no part of its sentence."""
+    __tracebackhide__ = True
+    try:
+        yield
+    except SlugkitError as error:
+        if error.hint:
+            error.add_note(f"hint: {error.hint}")
+        raise
 
 
 @frozen
@@ -60,7 +79,12 @@ class WebDyno:
     dyno: Dyno
 
     def get(self, path: str = "/") -> Response:
-        """Return the response to GET *path*, whatever its status; redirects are followed."""
+        """Return the response to GET *path*, whatever its status; redirects are followed.
+
+        Raises:
+            UnexpectedOutcomeError: Nothing answers.
+        """
+        __tracebackhide__ = True
         request = urllib.request.Request(f"{self.dyno.url}/{path.removeprefix('/')}")  # noqa: S310 - http://127.0.0.1
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
@@ -69,6 +93,9 @@ class WebDyno:
         except urllib.error.HTTPError as error:
             with error:
                 return Response(error.code, error.headers, error.read().decode("utf-8", "replace"))
+        except urllib.error.URLError as error:
+            what = f"{self.dyno.name} does not answer on its $PORT: {error.reason}"
+            raise UnexpectedOutcomeError(what, self.output) from None
 
     @property
     def output(self) -> str:
@@ -132,23 +159,18 @@ class Build:
     @property
     def export(self) -> Mapping[str, str | None]:
         """What the packs' ``export`` files change for later packs, together; None takes a variable away."""
-        return {name: value for changes in self.evidence.exports.values() for name, value in changes.items()}
-
-    @property
-    def reports(self) -> Mapping[str, Mapping[str, str | int | float | bool]]:
-        """What each pack's bin/report printed, by the pack's name."""
-        return self.evidence.reports
+        return {name: value for _, changes in self.evidence.exports for name, value in changes.items()}
 
     @property
     def report(self) -> Mapping[str, str | int | float | bool]:
-        """The reports of all packs together."""
-        return {name: value for facts in self.reports.values() for name, value in facts.items()}
+        """What the packs' bin/report printed, together."""
+        return {name: value for _, facts in self.evidence.reports for name, value in facts.items()}
 
     @cached_property
     def tree(self) -> Path:
-        """The slug's app, unpacked: to look at, not to change."""
+        """The slug's app, unpacked: a copy of the test's own."""
         __tracebackhide__ = True
-        return self.app.unpacked(self.slug)
+        return self.app.copied(self.app.unpacked(self.slug))
 
     @property
     def profile_d(self) -> Mapping[str, str]:
@@ -161,7 +183,7 @@ class Build:
         *,
         config_vars: Mapping[str, str] | None = None,
         buildpacks: "Sequence[Pack] | None" = None,
-        expect_failure: bool | None = None,
+        expect_failure: bool | str | None = None,
     ) -> "Build":
         """Build the app again, as it is now, with the cache that this build left, and otherwise as this one was."""
         __tracebackhide__ = True
@@ -174,15 +196,24 @@ class Build:
         The output is made of log lines: it ends with a newline, whether the command wrote one or not.
         """
         __tracebackhide__ = True
-        return self.app.runner.run(self.slug, command, config_vars=self._vars(config_vars))
+        with _hinting():
+            done = self.app.runner.run(self.slug, command, config_vars=self._vars(config_vars))
+        self.app.runs.append((f"slugkit run: {command} -> status {done.status}", done.output))
+        return done
 
     def start(self, process_type: str = "web", *, config_vars: Mapping[str, str] | None = None) -> WebDyno:
-        """Start a dyno of *process_type*, wait until it is up, and return it."""
+        """Start a dyno of *process_type*, wait until it is up, and return it.
+
+        Raises:
+            UnknownProcessTypeError: The slug has none of that name.
+            DynoCrashedError, BootTimeoutError: It did not come up; with its last lines.
+        """
         __tracebackhide__ = True
-        dyno = WebDyno(self.app.runner.start(self.slug, process_type, config_vars=self._vars(config_vars)))
-        self.app.dynos.append(dyno)
-        dyno.dyno.wait_up()
-        return dyno
+        with _hinting():
+            web = WebDyno(self.app.runner.start(self.slug, process_type, config_vars=self._vars(config_vars)))
+            self.app.dynos.append(web)
+            web.dyno.wait_up()
+        return web
 
     def _vars(self, config_vars: Mapping[str, str] | None) -> Mapping[str, str]:
         return self.settings.config_vars if config_vars is None else config_vars
@@ -197,7 +228,7 @@ class TestResult:
     status: int
     output: str
     tests: tuple[tuple[bool, str], ...]
-    """What TAP there was: whether each test passed, and its description."""
+    """What TAP there was: whether each test passed (or is to do, or was skipped), and its description."""
 
     @property
     def failed(self) -> bool:
