@@ -4,6 +4,7 @@ import gc
 import gzip
 import io
 import os
+import re
 import shutil
 import signal
 import socket
@@ -51,9 +52,15 @@ def files(pack: ClassicBuildpack) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
+def version_of(tree: Path | None) -> str:
+    """Return the commit or digest that *tree* is kept under, behind what stands for its place."""
+    assert tree is not None
+    return re.sub(r"^[0-9a-f]{16}-", "", tree.name)
+
+
 def listing(cache: Path) -> list[str]:
-    """Return the names in *cache*."""
-    return sorted(path.name for path in cache.iterdir()) if cache.exists() else []
+    """Return the commits and digests in *cache*."""
+    return sorted(map(version_of, cache.iterdir())) if cache.exists() else []
 
 
 @pytest.fixture
@@ -389,7 +396,8 @@ def test_a_ref_is_fetched(
 
     assert files(pack)["edition"] == edition
     assert pack.version == sha(repository, ref)
-    assert pack.directory == cache / pack.version
+    assert pack.directory is not None
+    assert (pack.directory.parent, version_of(pack.directory)) == (cache, pack.version)
     assert listing(cache) == [pack.version]
     assert os.access(pack.directory / "bin/compile", os.X_OK)
     assert not (pack.directory / ".git").exists()
@@ -715,6 +723,7 @@ def test_git_that_stalls_is_ended(
 ) -> None:
     """A git server that goes silent costs the time limit, not for ever, and no git is left running."""
     monkeypatch.setattr(_fetch, "_TIMEOUT", 1.5)
+    fetcher = Fetcher(fetcher.env, fetcher.cache)
     hung_up: list[bool] = []
 
     def stall(handler: Handler) -> None:
@@ -926,6 +935,7 @@ def test_a_server_that_drips_is_ended(
 ) -> None:
     """A server that sends a byte now and then costs the time limit, and not more."""
     monkeypatch.setattr(_fetch, "_TIMEOUT", 0.5)
+    fetcher = Fetcher(fetcher.env, fetcher.cache)
     heard: list[str] = []
     url = web.on("/p.tgz", _drip(where, heard))
 
@@ -1236,7 +1246,9 @@ def test_the_cache_is_the_user_s(tmp_path: Path, own_cache: Path) -> None:
     """Without a cache of its own a fetcher uses ``buildpacks`` below the user's cache directory."""
     path = _tarball(tmp_path / "p.tgz", HELLO)
 
-    assert fetch(Fetcher({}), path).directory == own_cache / "buildpacks" / _digest(path)
+    tree = fetch(Fetcher({}), path).directory
+    assert tree is not None
+    assert (tree.parent, version_of(tree)) == (own_cache / "buildpacks", _digest(path))
 
 
 if os.geteuid() == 0:  # who alone can give files away

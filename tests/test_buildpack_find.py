@@ -417,7 +417,7 @@ def test_an_app_may_not_name_places_of_this_machine(
     monkeypatch.chdir(HELLO.parent)
     (app / ".buildpacks").write_text(f"python\n{place}\n")
 
-    with pytest.raises(BuildpackFetchError, match="names https URLs and built-in buildpacks only"):
+    with pytest.raises(BuildpackFetchError, match="may not name a place of this machine"):
         asked_for(None, app, "vendored", fetcher)
 
 

@@ -105,7 +105,7 @@ def test_the_build_happens_in_app(app: Path, tmp_path: Path) -> None:
     detect, compile_, test, made = said(events)
 
     assert detect == "detect /app /app"
-    assert compile_.startswith("test-compile /app /app /tmp/codon/tmp/cache /tmp/env_")
+    assert compile_.startswith("test-compile /app /app /tmp/build_cache /tmp/env_")
     assert test == f"test /app /app {compile_.split()[-1]}"
     assert made == "made"
 

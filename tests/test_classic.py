@@ -123,10 +123,10 @@ def test_arguments_of_the_scripts(app: Path, tmp_path: Path) -> None:
 
     assert lines(events) == [
         f"detect: {build_dir}",
-        f"compile: {build_dir} /tmp/codon/tmp/cache {env_dir}",
+        f"compile: {build_dir} /tmp/build_cache {env_dir}",
         f"release: {build_dir}",
     ]
-    assert (tmp_path / "cache/cache/report").read_text() == f"3 {build_dir} /tmp/codon/tmp/cache {env_dir}\n"
+    assert (tmp_path / "cache/cache/report").read_text() == f"3 {build_dir} /tmp/build_cache {env_dir}\n"
 
 
 def test_scripts_start_in_the_packs_own_directory(app: Path, tmp_path: Path) -> None:
@@ -1037,7 +1037,5 @@ def test_keys_that_nothing_reads_are_told(app: Path, tmp_path: Path) -> None:
     build(app, small(tmp_path, release="echo 'web: run'"), events=events)
     told = [line for event in events for line in heroku_text(event) if "Warning" in line]
 
-    assert told == [
-        " !     Warning: bin/release printed the key web beside addons, config_vars, default_process_types, which means"
-        " nothing: ignored"
-    ]
+    what = "the key web beside addons, config_vars, default_process_types, which means nothing"
+    assert told == [f" !     Warning: bin/release printed {what}: ignored"]

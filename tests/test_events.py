@@ -11,7 +11,7 @@ from slugkit.events import BuildEvent, DynoStateChanged, Event, to_dict
 SAMPLES: list[Event] = [
     events.BuildStarted("."),
     events.SourceIgnored(3),
-    events.WorkspaceOpened("/srv/tmp/build_1", "/srv/tmp/codon/tmp/cache", "/srv/app"),
+    events.WorkspaceOpened("/srv/tmp/build_1", "/srv/tmp/build_cache", "/srv/app"),
     events.StepStarted("python", "detect"),
     events.StepEnded("python", "detect", 1, 0.25, "it failed"),
     events.BuildpackExported("python", {"PATH": "/usr/bin", "PYTHONHOME": None}),

@@ -94,9 +94,9 @@ def test_packs_share_the_build(app: Path, tmp_path: Path) -> None:
     second = small(tmp_path, "second", detect='cat "$1/.left" ~/.left >&2', compile='cat "$2/.left" "$3/.left"')
     build_dir, home, cache_dir, env_dir = output(app, first, second)
 
-    assert (cache_dir, home) == ("/tmp/codon/tmp/cache", "/app")
+    assert (cache_dir, home) == ("/tmp/build_cache", "/app")
     assert env_dir == build_dir.replace("build", "env")
-    assert (tmp_path / "cache/cache/.left").read_text() == "/tmp/codon/tmp/cache\n"
+    assert (tmp_path / "cache/cache/.left").read_text() == "/tmp/build_cache\n"
 
 
 def test_a_pack_is_not_there_before_its_turn(app: Path, tmp_path: Path) -> None:

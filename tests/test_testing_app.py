@@ -20,7 +20,7 @@ from slugkit.errors import (
     InvalidConfigVarError,
     UnknownProcessTypeError,
 )
-from slugkit.testing import App, ContractError, FakeBuildpack, UnexpectedOutcomeError, write_tree
+from slugkit.testing import App, ContractError, FakeBuildpack, UnexpectedOutcomeError, check_buildpack, write_tree
 from support import PACKS, pids_with
 
 pytestmark = pytest.mark.usefixtures("sandboxed")

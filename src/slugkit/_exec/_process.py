@@ -101,11 +101,13 @@ def run(
 class _Kept:
     """The end of an output, up to a size: a command that never stops printing must not take the memory."""
 
-    parts: deque[bytes] = field(factory=deque)
+    parts: deque[bytearray] = field(factory=deque)
     size: int = 0
 
     def add(self, data: bytes) -> None:
-        self.parts.append(data)
+        if not self.parts or len(self.parts[-1]) > _CHUNK:  # an object a line would cost ten times the text
+            self.parts.append(bytearray())
+        self.parts[-1] += data
         self.size += len(data)
         while self.size > _LARGEST_OUTPUT:
             self.size -= len(self.parts.popleft())

@@ -116,13 +116,21 @@ def read_app_json(root: Path) -> AppJson:
         test = _section(_section(plain, "environments"), "test")
         scripts = {**_section(plain, "scripts"), **_section(test, "scripts")}
         env = {**_section(plain, "env"), **_section(test, "env")}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise BuildpackError(f"cannot read app.json: {error}", _FIX) from error
     for name in ("test-setup", "test"):
-        if not isinstance(scripts.get(name, ""), str):
+        script = scripts.get(name, "")
+        if not isinstance(script, str) or not _can_be_run(script):
             raise BuildpackError(f"cannot read app.json: the script {name!r} is no text", _FIX)
     values = {name: value.get("value") if isinstance(value, dict) else value for name, value in env.items()}
     return AppJson(scripts, {name: value for name, value in values.items() if isinstance(value, str)})
+
+
+def _can_be_run(script: str) -> bool:
+    try:
+        return b"\0" not in script.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _section(plain: object, name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 
 from .. import _exec
-from .._tree import read_beneath
+from .._tree import read_beneath, remove_tree
 from ..command import Command, Completed, Show
 from ..environ import compose_env
 from ..errors import BuildpackError, BuildTimeoutError, CommandFailedError
@@ -30,13 +30,13 @@ _VEIL = "_slugkit_later_"  # before the name of a variable that is for the comma
 _SHIM = r"""
 left=$1 whose=$2; shift 2
 [[ $1 == /* && -f $1 && ! -s $1 ]] && exit
-exec 9>&2 2>/dev/null
+exec 8>"$left" 9>&2 2>/dev/null
 (
   for veiled in "${!_slugkit_later_@}"; do
     export "${veiled#_slugkit_later_}=${!veiled}"
     unset "$veiled"
   done
-  exec -- "$@" 2>&9 9>&-
+  exec -- "$@" 2>&9 8>&- 9>&-
 )
 status=$?
 strays() {
@@ -56,7 +56,7 @@ for ((tries = 0; tries < 25; tries++)); do
 done
 for entry in "${found[@]}"; do
   mapfile -d "" -t words <"$entry/cmdline" && printf "%s\n" "${words[*]}"
-done >"$left"
+done >&8
 exit "$status"
 """
 
@@ -132,8 +132,8 @@ class SandboxRunner:
 
     def _tell_left(self, command: str, left: Path) -> None:
         text = read_beneath(left.parent, left.name)
-        if text is not None:
-            left.unlink()
+        remove_tree(left)
+        if text:
             self.emit(ProcessesLeft(command, tuple(text.decode("utf-8", "replace").splitlines())))
 
     def _check_directories(self) -> None:
@@ -141,6 +141,7 @@ class SandboxRunner:
 
         Nothing of the command runs any more, so what is seen now stays true. A pack may have made the directory anew.
         """
+        self.cwd.parent.chmod(0o755)  # what the build sees as /tmp is its own, and so are its run bits
         if self.cwd.is_symlink() or not self.cwd.is_dir():
             raise BuildpackError("the build directory is no longer a directory")
         self.cwd.chmod(0o755)

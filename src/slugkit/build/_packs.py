@@ -1,5 +1,6 @@
 """Which buildpacks take part in a build, and their turns: detect, compile, export, pack by pack; release; report."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,6 +52,7 @@ from ..slug import BuildpackRecord, check_process_types
 from ._commands import SandboxRunner
 
 Emit = Callable[[BuildEvent], None]
+_MOST_PACKS = 50  # that an app may name: each costs time before anything has run
 _REPORT_TIME = 10.0  # seconds, also when the build's own time is up
 
 
@@ -169,7 +171,7 @@ class Packs:
             try:
                 with self.step(pack, "report"):
                     facts = pack.report(context)
-                    if not all(isinstance(fact, str | int | float | bool) for fact in facts.values()):
+                    if not all(map(_is_flat, facts.values())):
                         raise BuildpackError("a report is flat: text, numbers, true and false")
             except Exception as error:  # noqa: BLE001 - never fatal
                 _log.debug("a buildpack's report failed", buildpack=pack.name, error=repr(error))
@@ -203,6 +205,10 @@ class Step:
 def offers(pack: Buildpack, step: str, context: BuildContext) -> bool:
     """Return whether *pack* does anything in *step*: a classic one may have no script for it."""
     return not isinstance(pack, Offering) or pack.offers(step, context)
+
+
+def _is_flat(fact: object) -> bool:
+    return isinstance(fact, str | int | bool) or (isinstance(fact, float) and math.isfinite(fact))
 
 
 def _compile(pack: Buildpack, context: BuildContext) -> None:
@@ -252,5 +258,7 @@ def asked_for(
     if buildpacks:
         return tuple(find(one, runtime, fetcher) for one in buildpacks)
     listed = (read_beneath(root, ".buildpacks") or b"").decode("utf-8", "replace")
-    names = [line.strip() for line in listed.split("\n")]
-    return tuple(find_for_app(name, runtime, fetcher) for name in names if name and not name.startswith("#"))
+    names = [name for line in listed.split("\n") if (name := line.strip()) and not name.startswith("#")]
+    if len(names) > _MOST_PACKS:
+        raise InvalidSettingError(".buildpacks", f"it names more than {_MOST_PACKS} buildpacks")
+    return tuple(find_for_app(name, runtime, fetcher) for name in names)

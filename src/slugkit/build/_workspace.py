@@ -34,7 +34,7 @@ class Workspace:
 
     @cache_dir.default
     def _cache_dir(self) -> Path:
-        return self.tmp / "codon/tmp/cache"  # the path on the platform (contract.md 2.3): caches may spell it
+        return self.tmp / "build_cache"  # always the same: caches may spell it; right below what no script can replace
 
     @property
     def tmp(self) -> Path:
@@ -115,8 +115,7 @@ def _made(app_cache: Path) -> Iterator[Workspace]:
     try:
         try:
             workspace.root.mkdir(mode=0o700)
-            cache = workspace.cache_dir
-            for directory in (workspace.tmp, workspace.home, cache.parent.parent, cache.parent, cache):
+            for directory in (workspace.tmp, workspace.home, workspace.cache_dir):
                 directory.mkdir()
                 directory.chmod(0o755)  # whatever the umask: the packs' user enters them
             _copy_cache(app_cache / "cache", workspace.cache_dir)

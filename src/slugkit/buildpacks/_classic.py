@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from .._tree import copy_tree, digest, give_to, open_beneath, read_beneath, writing
+from .._tree import copy_tree, digest, give_to, open_beneath, read_beneath, remove_tree, writing
 from ..command import PROFILE, Completed
 from ..errors import BuildpackError
 from ._contract import BuildContext, Detection, NotDetected, ReleaseDefaults
@@ -23,6 +23,7 @@ _SOURCE_EXPORT = '/usr/bin/env -0 >"$2" || exit; . "$1" >&2; /usr/bin/env -0 >"$
 _TEST = f'{PROFILE}\n[ -s "$1" ] || exit 0\nexec "$@"'  # an empty script succeeds
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BASHS_OWN = {"_", "OLDPWD", "PWD", "SHLVL"}
+_MOST_VARIABLES = 1000
 _LONGEST_NAME = 200  # characters of what detect calls the app
 _LARGEST_ANSWER = 2**20  # bytes of an environment, and of a report
 
@@ -79,6 +80,8 @@ class ClassicBuildpack:
         if not new:
             context.say(" !     Warning: export ended the shell that sourced it, so later buildpacks see nothing of it")
             return {}
+        if len(new) > _MOST_VARIABLES:
+            raise BuildpackError(f"export leaves more than {_MOST_VARIABLES} variables", "export what later packs need")
         unset: dict[str, str | None] = dict.fromkeys(old.keys() - new.keys())
         return {**unset, **{name: value for name, value in new.items() if old.get(name) != value}}
 
@@ -181,6 +184,6 @@ def is_left_out(directory: Path) -> Callable[[str], bool]:
 def _taken(file: Path) -> dict[str, str]:
     """Return what ``env -0`` wrote to *file*, now removed, less what is bash's own and what no shell could pass on."""
     raw = read_beneath(file.parent, file.name, _LARGEST_ANSWER) or b""
-    file.unlink(missing_ok=True)
+    remove_tree(file)
     pairs = (variable.partition("=")[::2] for variable in raw.decode("utf-8", "surrogateescape").split("\0"))
     return {name: value for name, value in pairs if _VARIABLE.fullmatch(name) and name not in _BASHS_OWN}

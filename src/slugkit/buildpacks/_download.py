@@ -67,6 +67,8 @@ class _Sockets:
 
     def add(self, connected: socket.socket) -> None:
         self._open.append(connected)
+        if self.shut:
+            self._shut()
 
     def _shut(self) -> None:
         self.shut = True

@@ -7,16 +7,16 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .. import _exec
 from ..archive import unpack_source
 from ..environ import user_cache
-from ..errors import BuildpackFetchError, InvalidBuildpackError, SlugkitError, SourceUnusableError, UnsafeMemberError
+from ..errors import BuildpackFetchError, SlugkitError, SourceUnusableError, UnsafeMemberError
 from ._classic import ClassicBuildpack
 from ._origin import Origin
 from ._repository import Repository
-from ._trees import Trees
+from ._trees import Trees, check_pack
 
 _TIMEOUT = 90.0  # seconds, as the slug compiler's BUILDPACK_FETCH_TIMEOUT (contract.md 2.5)
 _PINNED = re.compile(r"sha256[=:]([0-9a-f]{64})", re.IGNORECASE)
@@ -24,10 +24,18 @@ _PINNED = re.compile(r"sha256[=:]([0-9a-f]{64})", re.IGNORECASE)
 
 @frozen
 class Fetcher:
-    """Fetches buildpacks into ``cache``; ``env`` is how this host reaches the network (proxies, certificates)."""
+    """Fetches a build's buildpacks into ``cache``, all within 90 seconds.
+
+    ``env`` is how this host reaches the network (proxies, certificates).
+    """
 
     env: Mapping[str, str]
     cache: Path | None = None
+    deadline: float = field()
+
+    @deadline.default
+    def _deadline(self) -> float:
+        return time.monotonic() + _TIMEOUT
 
     def fetch(self, origin: Origin) -> ClassicBuildpack:
         """Return the buildpack at *origin*.
@@ -38,18 +46,17 @@ class Fetcher:
             OutputError: The disk said no.
         """
         trees = Trees(self.cache or user_cache(os.environ) / "buildpacks")
-        deadline = time.monotonic() + _TIMEOUT
         try:
             match origin.kind:
                 case "path":
                     directory = _directory(origin)
-                    return ClassicBuildpack(_checked(directory, origin), directory.name)
+                    return ClassicBuildpack(check_pack(directory, origin), directory.name)
                 case "git":
-                    key = version = Repository(origin, self.env, deadline).check_out(trees)
+                    key = version = Repository(origin, self.env, self.deadline).check_out(trees)
                 case "archive":
-                    key = self._archive(origin, trees, deadline)
+                    key = self._archive(origin, trees)
                     version = f"sha256:{key}"
-            return ClassicBuildpack(_checked(trees.path(key), origin), origin.name, origin.source, version)
+            return ClassicBuildpack(trees.path(origin.key(key)), origin.name, origin.source, version)
         except _exec.StartError:
             raise BuildpackFetchError(
                 origin.shown, "git is not installed", "Debian, Ubuntu: apt-get install git"
@@ -62,20 +69,20 @@ class Fetcher:
             reason = getattr(error, "strerror", None) or str(error)
             raise BuildpackFetchError(origin.shown, reason) from error
 
-    def _archive(self, origin: Origin, trees: Trees, deadline: float) -> str:
+    def _archive(self, origin: Origin, trees: Trees) -> str:
         """Return the digest of the archive at *origin*, in hex, its tree in *trees*."""
         pinned = _PINNED.fullmatch(origin.ref or "")
         if origin.ref and not pinned:
             raise BuildpackFetchError(origin.shown, "what follows # of an archive is sha256=<64 hex digits>")
         wanted = pinned[1].lower() if pinned else None
-        if wanted is not None and trees.has(wanted):
+        if wanted is not None and trees.has(origin.key(wanted)):
             return wanted
         if not origin.is_remote:
             return _unpacked(origin, Path(origin.location.removeprefix("file://")), trees, wanted)
         from ._download import download  # noqa: PLC0415 - http and ssl take 40 ms, and few builds need them
 
         with trees.scratch() as scratch:
-            download(origin, scratch / "archive", self.env, deadline)
+            download(origin, scratch / "archive", self.env, self.deadline)
             return _unpacked(origin, scratch / "archive", trees, wanted)
 
 
@@ -86,14 +93,15 @@ def _unpacked(origin: Origin, archive: Path, trees: Trees, wanted: str | None) -
     digest = _sha256(archive)
     if wanted is not None and digest != wanted:
         raise BuildpackFetchError(origin.shown, f"its sha256 is {digest}", "pin that one if it is right")
-    if not trees.has(digest):
+    if not trees.has(origin.key(digest)):
         with trees.scratch() as scratch:
             try:
                 unpack_source(archive, scratch / "tree", keep="bin")
             except (SourceUnusableError, UnsafeMemberError) as error:
                 reason = error.reason if isinstance(error, SourceUnusableError) else str(error)
                 raise BuildpackFetchError(origin.shown, reason) from error
-            trees.keep(scratch / "tree", digest)
+            check_pack(scratch / "tree", origin)
+            trees.keep(scratch / "tree", origin.key(digest))
     return digest
 
 
@@ -103,13 +111,6 @@ def _directory(origin: Origin) -> Path:
         fix = "" if origin.location.startswith((".", "/")) else f"on GitHub: https://github.com/{origin.location}"
         raise BuildpackFetchError(origin.shown, "there is no such directory", fix)
     return directory.resolve()
-
-
-def _checked(directory: Path, origin: Origin) -> Path:
-    for script in ("detect", "compile"):
-        if not os.path.lexists(directory / "bin" / script):
-            raise InvalidBuildpackError(origin.shown, f"it has no bin/{script}")
-    return directory
 
 
 def _sha256(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Where a buildpack is to come from, as text means it: a directory, a git repository, an archive. Pure."""
 
 import base64
+import hashlib
 import os
 import re
 from typing import Literal
@@ -53,6 +54,10 @@ class Origin:
             return ""
         whole = unquote(credentials if ":" in credentials else f"{credentials}:")
         return "Basic " + base64.b64encode(whole.encode()).decode()
+
+    def key(self, version: str) -> str:
+        """Return what a tree of *version*, a commit or a digest, is kept under; that of another place is another."""
+        return f"{hashlib.sha256(os.fsencode(self.url)).hexdigest()[:16]}-{version}"
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from ..errors import BuildpackError
 from ._contract import ReleaseDefaults
 
+_LARGEST = 2**16  # characters
 _MOST_PAIRS = 10_000
 _KEYS = ("addons", "config_vars", "default_process_types")
 _FIX = "print nothing, or a YAML mapping with default_process_types"
@@ -52,11 +53,16 @@ def _load(text: str) -> Any:  # noqa: ANN401 - whatever YAML holds
     import yaml  # noqa: PLC0415 - the core is importable without it
 
     class Loader(yaml.SafeLoader):
+        pairs = 0
+
         def flatten_mapping(self, node: yaml.MappingNode) -> None:
             super().flatten_mapping(node)
-            if len(node.value) > _MOST_PAIRS:
-                raise yaml.YAMLError(f"a mapping of more than {_MOST_PAIRS} pairs")
+            self.pairs += len(node.value)
+            if self.pairs > _MOST_PAIRS:
+                raise yaml.YAMLError(f"mappings of more than {_MOST_PAIRS} pairs")
 
+    if len(text) > _LARGEST:
+        raise yaml.YAMLError(f"more than {_LARGEST} characters")
     return yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
 
 
@@ -78,9 +84,9 @@ def _text(value: Any, key: str) -> str:  # noqa: ANN401 - whatever YAML holds
     """Return a scalar as Ruby's ``to_s`` spells it: in YAML 1.1 ``yes`` is true."""
     if isinstance(value, bool):
         return str(value).lower()
-    try:
-        if isinstance(value, str | int | float):
-            return str(value)
-    except ValueError:  # an integer of more than 4 300 digits
-        pass
+    if isinstance(value, str | int | float):
+        try:
+            return str(value).encode().decode()
+        except ValueError:  # half a character, or an integer of more than 4 300 digits
+            raise BuildpackError(f"bin/release: {key} holds what is no text", _FIX) from None
     raise BuildpackError(f"bin/release: {key} holds something other than text", _FIX)

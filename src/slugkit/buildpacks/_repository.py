@@ -11,9 +11,11 @@ from .. import _exec
 from ..command import Completed
 from ..errors import BuildpackFetchError
 from ._origin import Origin
-from ._trees import Trees
+from ._trees import Trees, check_pack
 
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_LISTED = re.compile(r"([0-9a-f]{40}|[0-9a-f]{64})\t(refs/[^\t]+|HEAD)")
+_MOST_FILES, _MOST_BYTES = 150_000, 2 * 2**30
 _EVERYTHING = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 
 
@@ -33,28 +35,33 @@ class Repository:
             StartError, DeadlineError: There is no git, or no time left.
         """
         ref = self.origin.ref
-        if ref and _COMMIT.fullmatch(ref) and trees.has(ref):
-            return ref
-        name, commit = self._look_up(ref)
-        if commit is not None and trees.has(commit):
-            return commit
+        pinned = ref if ref and _COMMIT.fullmatch(ref) else None  # never a name, whatever the server calls its branches
+        name, known = (None, pinned) if pinned else self._look_up(ref)
+        if known is not None and trees.has(self.key(known)):
+            return known
         with trees.scratch() as scratch:
             repository = ("--git-dir", scratch / "git")
             self._git("init", "--quiet", "--bare", "--template=", scratch / "git")
             commit = self._fetch(repository, name)
-            if trees.has(commit):
+            if trees.has(self.key(commit)):
                 return commit
+            self._check_size(repository, commit)
             (scratch / "tree").mkdir()
             here = (*repository, "--work-tree", scratch / "tree")
             self._git(*here, "read-tree", commit)
             self._git(*here, "checkout-index", "--all", "--force")
-            trees.keep(scratch / "tree", commit)
+            check_pack(scratch / "tree", self.origin)
+            trees.keep(scratch / "tree", self.key(commit))
         return commit
+
+    def key(self, commit: str) -> str:
+        """Return where the tree of *commit* is kept: of this place alone, or its number would open a private one."""
+        return self.origin.key(commit)
 
     def _look_up(self, ref: str | None) -> tuple[str | None, str | None]:
         """Return the full name of *ref* there and its commit; None where it is no name, but perhaps a commit."""
         listed = self._git("ls-remote", "--", self._url).splitlines()
-        known = dict(line.split("\t")[::-1] for line in listed if "\t" in line)
+        known = {match[2]: match[1] for line in listed if (match := _LISTED.fullmatch(line))}
         names: tuple[str, ...] = (f"refs/heads/{ref}", f"refs/tags/{ref}^{{}}", f"refs/tags/{ref}")
         if ref in {None, "HEAD"}:
             names = ("HEAD",)
@@ -73,7 +80,10 @@ class Repository:
             if done.status != 0 and "dumb http" in done.output:  # a static server has no shallow copies
                 done = self._try(*repository, *options, "--", self._url, wanted)
             if done.status == 0:
-                return self._git(*repository, "rev-parse", "--verify", "FETCH_HEAD^{commit}").strip()
+                commit = self._git(*repository, "rev-parse", "--verify", "FETCH_HEAD^{commit}").strip()
+                if name is None and commit != ref:
+                    raise BuildpackFetchError(self.origin.shown, f"it answers with another commit, {commit}")
+                return commit
             if name is not None:
                 raise self._failed(done)
         self._git(*repository, "fetch", "--quiet", "--", self._url, *_EVERYTHING)
@@ -81,6 +91,13 @@ class Repository:
         if found.status != 0 or not _COMMIT.fullmatch(found.output.strip()):
             raise BuildpackFetchError(self.origin.shown, f"it has no branch, tag or commit {ref!r}")
         return found.output.strip()
+
+    def _check_size(self, repository: tuple[str | Path, ...], commit: str) -> None:
+        """Refuse a tree of more files or bytes than a slug may have (security.md 4) before it is written."""
+        entries = self._git(*repository, "ls-tree", "-r", "-l", "-z", commit).split("\0")[:-1]
+        sizes = (entry.partition("\t")[0].split()[-1] for entry in entries)
+        if len(entries) > _MOST_FILES or sum(int(size) for size in sizes if size.isdecimal()) > _MOST_BYTES:
+            raise BuildpackFetchError(self.origin.shown, f"it has more than {_MOST_FILES} files or {_MOST_BYTES} bytes")
 
     @property
     def _url(self) -> str:

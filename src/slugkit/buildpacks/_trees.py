@@ -1,6 +1,7 @@
 """Fetched buildpacks on disk: directories named by commit or digest, each put there whole by one rename."""
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -10,7 +11,10 @@ from pathlib import Path
 from attrs import frozen
 
 from .._tree import remove_tree, sync, writing
+from ..errors import InvalidBuildpackError
+from ._origin import Origin
 
+_KEY = re.compile(r"[0-9a-f]{16}-[0-9a-f]{40,64}")
 _STALE = 3600.0  # seconds after which what a killed fetch left is removed; no fetch takes longer
 
 
@@ -21,7 +25,9 @@ class Trees:
     root: Path
 
     def path(self, key: str) -> Path:
-        """Return where the tree of *key* is, or would be."""
+        """Return where the tree of *key* is, or would be; a key is no path, wherever it came from."""
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"{key!r} is no key")
         return self.root / key
 
     def has(self, key: str) -> bool:
@@ -36,7 +42,7 @@ class Trees:
             OutputError: The disk said no.
         """
         with writing(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._collect()
             scratch = self._new()
             scratch.mkdir(mode=0o700)
@@ -66,3 +72,15 @@ class Trees:
 
     def _new(self) -> Path:
         return self.root / f"new-{uuid.uuid4().hex[:8]}"
+
+
+def check_pack(directory: Path, origin: Origin) -> Path:
+    """Return *directory* if what is there is a buildpack.
+
+    Raises:
+        InvalidBuildpackError: It has no bin/detect or bin/compile.
+    """
+    for script in ("detect", "compile"):
+        if not os.path.lexists(directory / "bin" / script):
+            raise InvalidBuildpackError(origin.shown, f"it has no bin/{script}")
+    return directory

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from attrs import define, field, frozen
@@ -23,6 +23,8 @@ from ..events import (
 )
 
 Facts = Mapping[str, str | int | float | bool]
+_MOST_LINES = 100_000  # of a transcript that are kept, at least
+
 Variables = Mapping[str, str | None]
 
 
@@ -83,7 +85,7 @@ class Evidence:
 
     def __call__(self, event: BuildEvent) -> None:
         """Take note of *event*; the build waits meanwhile, so what its directories show is what the step left."""
-        self.lines += heroku_text(event)
+        self._write(heroku_text(event))
         match event:
             case WorkspaceOpened(build_dir, _, home):
                 self._build_dir, self._home = Path(build_dir), Path(home)
@@ -114,19 +116,24 @@ class Evidence:
     def places(self) -> re.Pattern[str]:
         """Paths that exist while this build does and never again: BUILD_DIR, CACHE_DIR, ENV_DIR, a pack's own copy."""
         build, env = self._build_dir.name, self._build_dir.name.replace("build", "env")
-        return re.compile(rf"[\w./-]*/({build}|{env}|buildpack_[0-9a-f]{{8}}|codon/tmp/cache)\b[\w./-]*")
+        return re.compile(rf"[\w./-]*/({build}|{env}|buildpack_[0-9a-f]{{8}}|build_cache)\b[\w./-]*")
+
+    def _write(self, lines: Sequence[str]) -> None:
+        self.lines += lines
+        if len(self.lines) > 2 * _MOST_LINES:
+            del self.lines[:_MOST_LINES]
 
     def _started(self, pack: str, step: str) -> None:
         self._pack, self._printed = pack, []
         if step == "detect":
-            self._before = snapshot(self._build_dir)
+            self._before = self._snapshot()
         elif step == "compile":
             self._times = _times(self._build_dir)
 
     def _ended(self, event: StepEnded) -> None:
         output = "".join(line + "\n" for line in self._printed)
         self.steps.append(Step(event.buildpack, event.step, event.status, event.seconds, output, event.error))
-        if event.step == "detect" and (changed := changes(self._before, snapshot(self._build_dir))):
+        if event.step == "detect" and (changed := changes(self._before, self._snapshot())):
             self.detect_changes.append((event.buildpack, changed))
         elif event.step == "compile":
             times = _times(self._build_dir)
@@ -137,6 +144,11 @@ class Evidence:
         if outside := self.caught()[self._seen_outside :]:
             self._seen_outside += len(outside)
             self.outside.append((event.buildpack, outside))
+
+    def _snapshot(self) -> Mapping[str, str]:
+        """Return what is in BUILD_DIR; nothing when a script has put something else in its place."""
+        there = self._build_dir.is_dir() and not self._build_dir.is_symlink()
+        return snapshot(self._build_dir) if there else {}
 
     def _look_for(self, pack: str, variables: Variables) -> None:
         """Note the paths in *variables* that are right in a dyno only: not in /app now, but in BUILD_DIR."""

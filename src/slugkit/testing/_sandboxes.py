@@ -8,6 +8,7 @@ from attrs import evolve, field, frozen
 
 from .._tree import walk
 from ..command import Command
+from ..errors import BuildpackError
 from ..sandbox import Bind, Sandbox, SandboxSpec
 
 #: Where nothing is in a build's sandbox and packs write to all the same. A write to /etc or /usr is refused there, and
@@ -48,15 +49,21 @@ class Traps:
 
     directory: Path
     _mounted: set[str] = field(factory=set, init=False, repr=False)
+    _ancestors: set[str] = field(factory=set, init=False, repr=False)
 
     def set(self, command: Command, spec: SandboxSpec) -> tuple[Command, SandboxSpec]:
-        """Return *command* and *spec* with the traps beneath its mounts, of which some may lie in one."""
-        traps = tuple(Bind(self._made(trap, spec.uid), trap, writable=True) for trap in TRAPS)
-        for mount in spec.mounts:
-            self._mounted.add(mount.inside)
-            for above in reversed(PurePosixPath(mount.inside).parents):  # bwrap would make those in a trap 0700
-                if str(above).startswith(TRAPS):
-                    self._made(str(above), spec.uid)
+        """Return *command* and *spec* with the traps beneath its mounts, of which some may lie in one.
+
+        Raises:
+            BuildpackError: A script has replaced what is above such a mount: it would be made where a link leads.
+        """
+        if not self._mounted:
+            self._make(spec)
+        for inside in self._ancestors:
+            path = self.directory / inside[1:]
+            if path.is_symlink() or not path.is_dir():
+                raise BuildpackError(f"a script has replaced the directory {inside}")
+        traps = tuple(Bind(self.directory / trap[1:], trap, writable=True) for trap in TRAPS)
         return command, evolve(spec, mounts=(*traps, *spec.mounts))
 
     def caught(self) -> tuple[str, ...]:
@@ -66,9 +73,13 @@ class Traps:
         paths = [f"/{entry.path}" for entry in walk(self.directory) if "/" in entry.path]
         return tuple(path for path in paths if not any(f"{own}/".startswith(f"{path}/") for own in self._mounted))
 
-    def _made(self, inside: str, uid: int | None) -> Path:
-        path = self.directory / inside[1:]
-        path.mkdir(parents=True, exist_ok=True)
-        if uid is not None:
-            os.chown(path, uid, uid)
-        return path
+    def _make(self, spec: SandboxSpec) -> None:
+        """Make the directories, before any script runs, with those above mounts: bwrap would make them 0700."""
+        self._mounted.update(mount.inside for mount in spec.mounts)
+        above = {str(path) for inside in self._mounted for path in PurePosixPath(inside).parents}
+        self._ancestors.update(path for path in above if path.startswith(TRAPS))
+        for inside in sorted({*TRAPS, *self._ancestors}):
+            path = self.directory / inside[1:]
+            path.mkdir(parents=True, exist_ok=True)
+            if spec.uid is not None:
+                os.chown(path, spec.uid, spec.uid, follow_symlinks=False)
