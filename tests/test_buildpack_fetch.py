@@ -28,7 +28,8 @@ import pytest
 
 from slugkit.archive import Slug
 from slugkit.build import SlugBuilder
-from slugkit.buildpacks import ClassicBuildpack, Fetcher, _download, _fetch, find, parse_origin
+from slugkit.buildpacks import ClassicBuildpack, Fetcher, _download, _fetch, _repository, find, parse_origin
+from slugkit.buildpacks._trees import Trees
 from slugkit.errors import BuildpackFetchError, InvalidBuildpackError, SlugkitError
 from slugkit.slug import encode_manifest
 from support import NOBODY, as_nobody, pids_with
@@ -1330,3 +1331,44 @@ def test_scripts_without_run_bits_are_run(tmp_path: Path, kind: str) -> None:
 
     assert _built(tmp_path, text).manifest.process_types.keys() == {"greet", "web"}
     assert (pack / "bin/detect").stat().st_mode & 0o111 == 0
+
+
+# -- what a server or an app must not get by asking ---------------------------------------------------------------
+
+
+def test_a_full_commit_is_never_a_name(repository: Path, fetcher: Fetcher) -> None:
+    """A server whose branch is called like the commit that was pinned does not get its own code run."""
+    good, evil = sha(repository, "v1"), sha(repository, "main")
+    assert good != evil
+    _git("-C", repository, "update-ref", f"refs/heads/{good}", evil)
+
+    assert fetch(fetcher, f"{repository}#{good}").version == good
+
+
+def test_a_tree_is_of_its_place_alone(repository: Path, fetcher: Fetcher, tmp_path: Path) -> None:
+    """Who knows a commit's number has not fetched it: a cached tree of another place is not handed out."""
+    commit = sha(repository, "v1")
+    fetch(fetcher, f"{repository}#{commit}")
+
+    with pytest.raises(BuildpackFetchError):
+        fetch(fetcher, f"{tmp_path}/elsewhere.git#{commit}")
+
+
+@pytest.mark.parametrize(
+    "key", ["/etc", "../x", "0" * 40, "a" * 16 + "-" + "b" * 39, "a" * 16 + "-" + "b" * 40 + "/.."]
+)
+def test_a_key_is_no_path(tmp_path: Path, key: str) -> None:
+    """What stands for a fetched tree is digits, whatever a server answers."""
+    with pytest.raises(ValueError, match="no key"):
+        Trees(tmp_path).path(key)
+
+
+def test_a_tree_of_too_many_files_is_refused(
+    repository: Path, fetcher: Fetcher, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small repository can stand for a million files: it is refused before they are written."""
+    monkeypatch.setattr(_repository, "_MOST_FILES", 2)
+    with pytest.raises(BuildpackFetchError, match="more than 2 files"):
+        fetch(fetcher, f"{repository}#v1")
+
+    assert listing(cache) == []

@@ -20,6 +20,7 @@ from slugkit.environ import HOST_ENV
 from slugkit.errors import BuildTimeoutError, CompileFailedError, IncompatibleBuildpackError, SlugkitError
 from slugkit.events import (
     BuildEvent,
+    BuildFailed,
     BuildLine,
     BuildpackDetected,
     BuildpackReported,
@@ -1039,3 +1040,46 @@ def test_keys_that_nothing_reads_are_told(app: Path, tmp_path: Path) -> None:
 
     what = "the key web beside addons, config_vars, default_process_types, which means nothing"
     assert told == [f" !     Warning: bin/release printed {what}: ignored"]
+
+
+def test_a_link_in_the_place_of_the_cache_is_no_cache(app: Path, tmp_path: Path) -> None:
+    """A compile that puts a link where CACHE_DIR was makes the host keep nothing, and touch nothing behind the link."""
+    victim = write_tree(tmp_path / "victim", {"cache/secret": "x"})
+    (victim / "cache").chmod(0o700)
+    pack = small(tmp_path, compile=f'cd /; rm -rf "$2"; ln -s {victim}/cache "$2"')
+    build(app, pack)
+    build(app, pack)
+
+    assert (victim / "cache/secret").read_text() == "x"
+    assert (victim / "cache").stat().st_mode & 0o777 == 0o700
+    assert leftovers(app) == []
+
+
+@pytest.mark.parametrize(
+    "hide", ["mkdir $left", "mkfifo $left", "rm -f $left; ln -s /etc/passwd $left"], ids=["directory", "fifo", "link"]
+)
+def test_what_is_left_cannot_be_hidden_by_an_accident(app: Path, tmp_path: Path, hide: str) -> None:
+    """Something in the place where leftovers are noted neither holds up a build nor fails it."""
+    script = (
+        f"left=$(tr '\\0' '\\n' </proc/$PPID/cmdline | grep /tmp/.left | head -n 1); {hide} 2>/dev/null; sleep 50 &"
+    )
+    events: list[BuildEvent] = []
+    build(app, small(tmp_path, compile=script), events=events, timeout=30)
+
+    assert [event for event in events if isinstance(event, BuildFailed)] == []
+
+
+def test_too_many_exports_are_an_error_that_says_so(app: Path, tmp_path: Path) -> None:
+    """An export of thousands of variables is refused by name, not as something the next pack did."""
+    pack = small(tmp_path, compile="for i in {1..2000}; do echo export V$i=1; done >export")
+    with pytest.raises(CompileFailedError, match="export leaves more than 1000 variables"):
+        build(app, pack, small(tmp_path, "later"))
+
+
+def test_an_export_that_spoils_its_own_note_exports_nothing(app: Path, tmp_path: Path) -> None:
+    """What export puts in the place of the files that its variables are read from is no answer, and no crash."""
+    pack = small(tmp_path, compile='echo \'rm -rf "$3"; mkdir "$3"; export A=1\' >export')
+    events: list[BuildEvent] = []
+    build(app, pack, small(tmp_path, "later", compile='echo "${A-none}"'), events=events)
+
+    assert lines(events)[-1] == "none"

@@ -966,3 +966,25 @@ def test_the_way_out_shows_with_an_error() -> None:
         app.write({"hello.txt": "x"}).build().start("worker")
 
     assert raised.value.__notes__ == ["hint: process types of this slug: greet, web"]
+
+
+def test_a_trap_is_no_way_to_the_host(tmp_path: Path) -> None:
+    """A detect that puts a link above a mount of the sandbox is refused; nothing behind the link changes its owner."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    owner = victim.stat().st_uid
+    script = f"mv /var/lib /var/old && ln -s {victim} /var/lib; echo X"
+    with App(small(tmp_path, "hostile", detect=script)) as app, pytest.raises((UnexpectedOutcomeError, ContractError)):
+        app.build()
+
+    assert (victim.stat().st_uid, list(victim.iterdir())) == (owner, [])
+
+
+def test_a_link_in_the_place_of_build_dir_shows_nothing(tmp_path: Path) -> None:
+    """A detect that puts a link where BUILD_DIR was shows no name of what is behind it."""
+    victim = write_tree(tmp_path / "victim", {"secret-name": "x"})
+    script = f'cd /; rm -rf "$1"; ln -s {victim} "$1"; echo X'
+    with App(small(tmp_path, "hostile", detect=script)) as app, pytest.raises(UnexpectedOutcomeError) as raised:
+        app.build()
+
+    assert "secret-name" not in str(raised.value)
