@@ -1097,3 +1097,57 @@ def test_unpacked_files_are_the_callers(slug: Slug, here: Path) -> None:
     assert run(["unpack", str(slug.path), "out"]) == 0
     info = (here / "out/hello.txt").stat()
     assert (stat.S_IMODE(info.st_mode), info.st_uid) == (0o644, os.geteuid())
+
+
+# -- buildpacks by their place --------------------------------------------------------------------------------------
+
+
+def test_a_classic_buildpack_by_its_directory(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """-b takes a directory; --stack is what it sees; its report is in the JSON, and the manifest names no path."""
+    pack = write_tree(
+        here / "pack",
+        {
+            "bin/detect": "#!/bin/sh\necho Mine\n",
+            "bin/compile": "#!/bin/sh\necho stack $STACK\n",
+            "bin/report": "#!/bin/sh\necho '{\"kept\": true}'\n",
+        },
+    )
+    source = write_tree(here / "src", {"Procfile": "web: x\n"})
+
+    assert run(["build", str(source), "-b", str(pack), "--stack", "heroku-22", "--json"]) == 0
+    out, err = capsys.readouterr()
+    told = document(out)
+    assert "stack heroku-22" in err.split("\n")
+    assert told["reports"] == {"pack": {"kept": True}}
+    (record,) = told["buildpacks"]
+    assert (record["name"], record["source"], record["detected"]) == ("pack", "directory", "Mine")
+
+
+def test_detect_shows_why_not(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a pack says on standard error when it does not apply is shown before the error."""
+    pack = write_tree(
+        here / "pack", {"bin/detect": "#!/bin/sh\necho no config.tmpl >&2\nexit 1\n", "bin/compile": "#!/bin/sh\n"}
+    )
+    source = write_tree(here / "src", {"Procfile": "web: x\n"})
+
+    assert run(["detect", str(source), "-b", str(pack)]) == 1
+    assert capsys.readouterr().err.startswith("no config.tmpl\nerror[buildpack.incompatible]: ")
+
+
+@pytest.mark.parametrize(
+    ("pack", "code", "hint"),
+    [
+        ("heroku/python", "buildpack.fetch-failed", "on GitHub: https://github.com/heroku/python"),
+        ("cobol", "buildpack.unknown", "buildpacks here: python, procfile, inline; or name"),
+        ("http://127.0.0.1:9/pack.tgz", "buildpack.fetch-failed", "set https_proxy, SSL_CERT_FILE"),
+    ],
+)
+def test_a_buildpack_that_cannot_be_had(
+    app: Path, capsys: pytest.CaptureFixture[str], pack: str, code: str, hint: str
+) -> None:
+    """One error that names the place, and a way out that fits it."""
+    assert run(["build", str(app), "-b", pack]) == 1
+    err = capsys.readouterr().err
+
+    assert f"error[{code}]: " in err
+    assert hint in err.splitlines()[-1]
