@@ -27,6 +27,7 @@ from slugkit.sandbox import (
     Unconfined,
     _bubblewrap,
     _choice,
+    _stack,
     choose,
     dyno_uid,
     stack_view,
@@ -138,7 +139,7 @@ def test_secrets_stand_in_no_argument(uid: int | None) -> None:
         (Bind(Path("/a"), "/b", writable=True, optional=True), ["--bind-try", "/a", "/b"]),
         (Tmpfs("/b", 7), ["--perms", "1777", "--size", "7", "--tmpfs", "/b"]),
         (Link("t", "/b"), ["--symlink", "t", "/b"]),
-        (File("/b", b"data"), ["--perms", "0644", "--ro-bind-data", "data", "/b"]),
+        (File("/b", b"data"), ["--perms", "0644", "--file", "data", "/b"]),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, list) else value[0],
 )
@@ -244,14 +245,23 @@ def test_the_stack_shows_no_secret_of_the_host() -> None:
 
 def test_the_stacks_user_database_names_the_dyno_only() -> None:
     """/etc/passwd and /etc/group are made for the view: root and the one who runs, nobody of the host."""
-    files = {mount.inside: mount.data.decode() for mount in stack_view(61234) if isinstance(mount, File)}
+    files = {mount.inside: mount.data for mount in stack_view(61234) if isinstance(mount, File)}
+    own = {mount.inside: mount.data for mount in stack_view(None) if isinstance(mount, File)}
 
-    assert files == {
-        "/etc/passwd": "root:x:0:0:root:/root:/bin/bash\ndyno:x:61234:61234:dyno:/app:/bin/bash\n",
-        "/etc/group": "root:x:0:\ndyno:x:61234:\n",
-    }
-    own = next(mount.data for mount in stack_view(None) if isinstance(mount, File))
-    assert f"dyno:x:{os.getuid()}:{os.getuid()}:".encode() in own
+    assert files["/etc/passwd"] == b"root:x:0:0:root:/root:/bin/bash\ndyno:x:61234:61234:dyno:/app:/bin/bash\n"
+    assert files["/etc/group"] == b"root:x:0:\ndyno:x:61234:\n"
+    assert f"dyno:x:{os.getuid()}:{os.getuid()}:".encode() in own["/etc/passwd"]
+
+
+def test_only_what_anybody_may_read_is_copied(tmp_path: Path) -> None:
+    """A small file of /etc is shown as a copy, unless its mode keeps it from others: a copy would lose that."""
+    for name, mode in (("open", 0o644), ("secret", 0o600)):
+        (tmp_path / name).write_text(name)
+        (tmp_path / name).chmod(mode)
+
+    assert _stack._shown(tmp_path / "open") == File(str(tmp_path / "open"), b"open")
+    assert _stack._shown(tmp_path / "secret") == Bind(tmp_path / "secret", str(tmp_path / "secret"), optional=True)
+    assert _stack._shown(tmp_path / "none") == Bind(tmp_path / "none", str(tmp_path / "none"), optional=True)
 
 
 def test_builds_see_the_registries_settings_and_dynos_do_not() -> None:

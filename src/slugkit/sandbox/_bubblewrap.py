@@ -127,7 +127,7 @@ def _mount(mount: Mount) -> list[str | DataFile]:
         case Link(target, inside):
             return ["--symlink", target, inside]
         case File(inside, data):
-            return ["--perms", "0644", "--ro-bind-data", DataFile(data), inside]
+            return ["--perms", "0644", "--file", DataFile(data), inside]  # in bwrap's own root, which becomes read-only
 
 
 def _program() -> str | None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+import stat
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ._spec import Bind, File, Link, Mount, Tmpfs
 DYNO_UIDS = range(61184, 65520)
 
 _MIB = 2**20
+_LARGEST_COPY = 256 * 2**10  # bytes
 _TOP_LEVEL = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 # What programs need of /etc to resolve names, trust certificates, tell the time and find libraries; no secrets.
 _ETC = (
@@ -55,11 +57,25 @@ def stack_view(uid: int | None, etc: tuple[str, ...] = ()) -> tuple[Mount, ...]:
     return (
         Bind(Path("/usr"), "/usr"),
         *_top_level(),
-        *(Bind(Path("/etc", name), f"/etc/{name}", optional=True) for name in (*_ETC, *etc)),
+        *(_shown(Path("/etc", name)) for name in (*_ETC, *etc)),
         File("/etc/passwd", passwd.encode()),
         File("/etc/group", f"root:x:0:\ndyno:x:{who}:\n".encode()),
         Tmpfs("/dev/shm", 64 * _MIB),  # noqa: S108 - inside the sandbox
     )
+
+
+def _shown(path: Path) -> Mount:
+    """Show *path*: a small file that anybody may read as a copy, since each bind costs bwrap a look at all the others.
+
+    With 29 binds in /etc a sandbox took 17 ms to start and end, with 10 it takes 12 (2 cores, as root).
+    """
+    try:
+        info = path.stat()
+        if stat.S_ISREG(info.st_mode) and info.st_mode & stat.S_IROTH and info.st_size <= _LARGEST_COPY:
+            return File(str(path), path.read_bytes())
+    except OSError:  # bwrap finds that out as well, and leaves it out
+        pass
+    return Bind(path, str(path), optional=True)
 
 
 def dyno_uid() -> int | None:
