@@ -9,7 +9,7 @@ from textwrap import dedent
 import pytest
 
 from slugkit.build import SlugBuilder
-from slugkit.build._packs import asked_for
+from slugkit.build._choice import asked_for
 from slugkit.buildpacks import (
     LAST_RESORT,
     BuildContext,

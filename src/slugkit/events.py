@@ -4,10 +4,12 @@ One stream feeds the Heroku-style text, the JSON lines and the live progress.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import attrs
 from attrs import field, frozen
+
+from .errors import CompileFailedError, IncompatibleBuildpackError, SlugkitError
 
 
 @frozen
@@ -178,6 +180,17 @@ class BuildFailed:
     app: str = ""
     buildpack: str = ""
     reason: str = ""
+
+    @classmethod
+    def of(cls, error: SlugkitError) -> Self:
+        """Return *error* as the event that tells of it."""
+        match error:
+            case CompileFailedError(app):
+                return cls(error.code, str(error), app=app)
+            case IncompatibleBuildpackError(buildpack, reason):
+                return cls(error.code, str(error), buildpack=buildpack, reason=reason)
+            case _:
+                return cls(error.code, str(error))
 
 
 @frozen

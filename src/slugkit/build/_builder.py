@@ -23,7 +23,6 @@ from ..environ import HOST_ENV, check_config_vars, pick, user_cache
 from ..errors import (
     BuildTimeoutError,
     CompileFailedError,
-    IncompatibleBuildpackError,
     SlugkitError,
 )
 from ..events import (
@@ -42,12 +41,13 @@ from ..sandbox import Sandbox, choose, dyno_uid
 from ..slug import BuildpackRecord, Manifest
 from ..source import Source, as_source
 from ._checkout import checkout
+from ._choice import asked_for
 from ._ci import TestRun, read_app_json, run_tests
 from ._commands import SandboxRunner
 from ._confinement import build_env, build_spec, ci_env, trusted_env
 from ._describe import announce, describe, empty_writable_directories, read_procfile
 from ._output import checked_output, source_date_epoch
-from ._packs import Packs, asked_for
+from ._packs import Packs
 from ._workspace import Workspace, open_workspace, scratch_workspace, write_env_dir
 
 _MIB = 2**20
@@ -268,7 +268,7 @@ class SlugBuilder:
         except SlugkitError as error:
             if self._reported.error is not error:
                 self._reported.error = error
-                self._emit(_failed(error))
+                self._emit(BuildFailed.of(error))
             raise
 
     def _emit(self, event: BuildEvent) -> None:
@@ -296,14 +296,3 @@ class SlugBuilder:
         path = source.path.resolve()  # one cache, however the source is spelled
         key = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
         return user_cache(os.environ) / "builds" / f"{path.name[:100] or 'app'}-{key}"
-
-
-def _failed(error: SlugkitError) -> BuildFailed:
-    """Return *error* as the event that tells of it."""
-    match error:
-        case CompileFailedError(buildpack):
-            return BuildFailed(error.code, str(error), app=buildpack)
-        case IncompatibleBuildpackError(buildpack, reason):
-            return BuildFailed(error.code, str(error), buildpack=buildpack, reason=reason)
-        case _:
-            return BuildFailed(error.code, str(error))

@@ -2,15 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from os import PathLike
-from pathlib import Path
 
 from attrs import define, evolve, frozen
 
 from .. import _log
-from .._tree import read_beneath
 from .._version import __version__
 from ..buildpacks import (
     LAST_RESORT,
@@ -18,15 +15,12 @@ from ..buildpacks import (
     Buildpack,
     Detection,
     Exporting,
-    Fetcher,
     NotDetected,
     Offering,
     ReleaseDefaults,
     Reporting,
     Runtime,
     detectable,
-    find,
-    find_for_app,
 )
 from ..environ import check_config_vars
 from ..errors import (
@@ -34,7 +28,6 @@ from ..errors import (
     CommandFailedError,
     CompileFailedError,
     IncompatibleBuildpackError,
-    InvalidSettingError,
     NoBuildpackError,
     SlugkitError,
 )
@@ -52,7 +45,6 @@ from ..slug import BuildpackRecord, check_process_types
 from ._commands import SandboxRunner
 
 Emit = Callable[[BuildEvent], None]
-_MOST_PACKS = 50  # that an app may name: each costs time before anything has run
 _REPORT_TIME = 10.0  # seconds, also when the build's own time is up
 
 
@@ -239,26 +231,3 @@ def _record(pack: Buildpack, detection: Detection) -> BuildpackRecord:
     version = getattr(pack, "version", __version__ if ours else "unknown")
     source = getattr(pack, "source", "builtin" if ours else f"python:{module}")
     return BuildpackRecord(pack.name, str(version), str(source), detection.name)
-
-
-def asked_for(
-    buildpacks: Sequence[str | PathLike[str] | Buildpack] | None, root: Path, runtime: Runtime, fetcher: Fetcher
-) -> tuple[Buildpack, ...]:
-    """Return the buildpacks that a build of *root* is to use, brought here: *buildpacks*, else its ``.buildpacks``.
-
-    ``.buildpacks`` has a place or name a line; blanks around it and lines that start with ``#`` mean nothing
-    (contract.md 2.5, as herokuish reads it).
-
-    Raises:
-        UnknownBuildpackError: One of them does not exist here.
-        BuildpackFetchError, InvalidBuildpackError: One cannot be had, or is none.
-    """
-    if isinstance(buildpacks, str):
-        raise InvalidSettingError("buildpacks", f"a list of them, such as [{buildpacks!r}]")
-    if buildpacks:
-        return tuple(find(one, runtime, fetcher) for one in buildpacks)
-    listed = (read_beneath(root, ".buildpacks") or b"").decode("utf-8", "replace")
-    names = [name for line in listed.split("\n") if (name := line.strip()) and not name.startswith("#")]
-    if len(names) > _MOST_PACKS:
-        raise InvalidSettingError(".buildpacks", f"it names more than {_MOST_PACKS} buildpacks")
-    return tuple(find_for_app(name, runtime, fetcher) for name in names)

@@ -1,6 +1,5 @@
 """A small app that is built, rebuilt, run and tested with the buildpack under test; nothing of it is left behind."""
 
-import re
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -16,31 +15,16 @@ from ..archive import Slug
 from ..build import SlugBuilder
 from ..buildpacks import Buildpack, is_left_out, parse_origin
 from ..dyno import DynoRunner
-from ..errors import (
-    BuildpackFetchError,
-    InvalidBuildpackError,
-    InvalidConfigVarError,
-    InvalidSettingError,
-    OutputError,
-    SandboxUnavailableError,
-    SlugkitError,
-    UnknownBuildpackError,
-)
+from ..errors import SlugkitError
 from ..sandbox import Sandbox, choose
 from . import _edit
 from ._checks import Finding, Seen, check_build
 from ._evidence import Evidence
+from ._expected import NOT_THE_PACKS, as_expected, parse_tap
 from ._result import Build, ContractError, TestResult, UnexpectedOutcomeError, WebDyno, in_short
 from ._sandboxes import Alter, Altered, Traps
 
 Pack = str | PathLike[str] | Buildpack
-_TAP = re.compile(r"^(not )?ok\b(?: +\d+)?(?: *-)? *(.*?) *(?:# *((?i:TODO|SKIP))\b.*)?$", re.MULTILINE)
-
-# Failures that say nothing of the pack: it was never run.
-_NOT_THE_PACKS = (
-    *(BuildpackFetchError, InvalidBuildpackError, UnknownBuildpackError),
-    *(InvalidConfigVarError, InvalidSettingError, OutputError, SandboxUnavailableError),
-)
 
 
 @frozen
@@ -199,9 +183,8 @@ class App:
             status, output = run.status, run.output
         except SlugkitError as error:
             failure, status, why = error, getattr(error, "status", None) or 1, in_short(error)
-        tests = tuple((not match[1] or match[3] is not None, match[2]) for match in _TAP.finditer(output))
-        result = TestResult(status, evidence.transcript, tests)
-        if result.failed is not expect_failure or isinstance(failure, _NOT_THE_PACKS):
+        result = TestResult(status, evidence.transcript, parse_tap(output))
+        if result.failed is not expect_failure or isinstance(failure, NOT_THE_PACKS):
             verb = "failed" if result.failed else "were to fail and did not"
             raise UnexpectedOutcomeError(f"the tests {verb}{why}", result.output)
         findings = self._findings(evidence, None, settings) if self.checks else ()
@@ -249,7 +232,7 @@ class App:
         __tracebackhide__ = True
         build = self.try_build(settings, cache)
         self.builds.append(build)
-        if not _as_expected(build.error, settings.expect_failure):
+        if not as_expected(build.error, settings.expect_failure):
             verb = "failed" if build.failed else "was to fail and did not"
             why = in_short(build.error) if build.error else ""
             found = "".join(f"\n  {finding}" for finding in build.findings)
@@ -304,13 +287,6 @@ class App:
     def _fresh(self, name: str) -> Path:
         """Return a path of that name that no other build of this app has."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._home)) / name
-
-
-def _as_expected(error: SlugkitError | None, expected: bool | str) -> bool:  # noqa: FBT001 - what the caller was given
-    """Return whether a build that ended with *error* did what its test expects."""
-    if error is None:
-        return expected is False
-    return not isinstance(error, _NOT_THE_PACKS) and expected in {True, error.code}
 
 
 def _copied(source: Path | None, target: Path) -> Path:
