@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from .testing import App
+    from .testing._bench import Bench
 
 _CHECKED = pytest.StashKey[dict[object, list[Any]]]()  # findings yet to be told, by pack and stack
 _PASSED = pytest.StashKey[bool]()
@@ -72,11 +73,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         item.stash[_PASSED] = report.passed
     if report.failed:
         told = getattr(call.excinfo.value, "output", None) if call.excinfo else None
-        for app in _apps(item):
-            report.sections += [section for section in app.transcripts if section[1] != told]
+        for bench in _benches(item):
+            report.sections += [section for section in bench.transcripts if section[1] != told]
         crash = getattr(report.longrepr, "reprcrash", None)
         if told is not None and crash is not None:  # under CI=true pytest's summary has the whole of it, once more
-            crash.message = crash.message.partition("\n")[0].rpartition("slugkit.testing._result.")[2]
+            crash.message = crash.message.partition("\n")[0].rpartition("slugkit.testing._outcome.")[2]
     return report  # type: ignore[return-value]
 
 
@@ -108,11 +109,15 @@ def _app(config: pytest.Config, buildpack: Any, stack: str, waived: set[str]) ->
     )
 
 
-def _apps(item: pytest.Item) -> "list[App]":
-    """Return the apps that a test was given, or whose builds it was given."""
+def _benches(item: pytest.Item) -> "list[Bench]":
+    """Return the benches of the apps, and of the builds, that a test was given."""
     values = getattr(item, "funcargs", {}).values()
-    found = {id(app): app for value in values if hasattr(app := getattr(value, "app", value), "transcripts")}
-    return list(found.values())
+    benches: dict[int, Bench] = {}
+    for value in values:
+        bench: Bench | None = getattr(value, "bench", None)
+        if bench is not None and hasattr(bench, "transcripts"):
+            benches[id(bench)] = bench
+    return list(benches.values())
 
 
 def _check_once(request: pytest.FixtureRequest, app: "App") -> None:

@@ -4,8 +4,10 @@ from ._app import App
 from ._checks import CODES, Finding
 from ._evidence import Step
 from ._fakes import FakeBuildpack, RecordingRunner, fake_context, make_slug, write_tree
+from ._outcome import ContractError, UnexpectedOutcomeError
 from ._rebuilds import check_buildpack
-from ._result import Build, ContractError, Response, TestResult, UnexpectedOutcomeError, WebDyno
+from ._result import Build, TestResult
+from ._web import Response, WebDyno
 
 __all__ = [
     "CODES",

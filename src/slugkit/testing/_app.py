@@ -1,39 +1,27 @@
 """A small app that is built, rebuilt, run and tested with the buildpack under test; nothing of it is left behind."""
 
-import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
-from .._tree import copy_tree, remove_tree
+from .._tree import copy_tree
 from ..archive import Slug
 from ..build import SlugBuilder
-from ..buildpacks import Buildpack, is_left_out, parse_origin
-from ..dyno import DynoRunner
+from ..buildpacks import is_left_out, parse_origin
 from ..errors import SlugkitError
 from ..sandbox import Sandbox, choose
 from . import _edit
+from ._bench import Bench
 from ._checks import Finding, Seen, check_build
 from ._evidence import Evidence
 from ._expected import NOT_THE_PACKS, as_expected, parse_tap
-from ._result import Build, ContractError, TestResult, UnexpectedOutcomeError, WebDyno, in_short
+from ._outcome import ContractError, UnexpectedOutcomeError, in_short
+from ._result import Build, Pack, Settings, TestResult
 from ._sandboxes import Alter, Altered, Traps
-
-Pack = str | PathLike[str] | Buildpack
-
-
-@frozen
-class Settings:
-    """What a build is made with, besides the app."""
-
-    config_vars: Mapping[str, str] = field(factory=dict, repr=False)
-    buildpacks: Sequence[Pack] = ()
-    expect_failure: bool | str = False
 
 
 @define(slots=False)
@@ -56,18 +44,13 @@ class App:
     waive: Collection[str] = ()
     timeout: float = 900.0
     builds: list[Build] = field(factory=list, init=False, repr=False)
-    runs: list[tuple[str, str]] = field(factory=list, init=False, repr=False)
-    _heard: list[Evidence] = field(factory=list, init=False, repr=False)
-    dynos: list[WebDyno] = field(factory=list, init=False, repr=False)
     first: "tuple[Settings, Path] | None" = field(default=None, init=False, repr=False)
     """How the first good build with the pack under test was made, and a copy of its source."""
-    _home: Path = field(init=False, repr=False)
+    bench: Bench = field(init=False, repr=False)
 
-    def __attrs_post_init__(self) -> None:
-        """Make the directories: the source, and beside it what no build may see."""
-        self._home = Path(tempfile.mkdtemp(prefix="slugkit-app-"))
-        self._home.chmod(0o755)  # a dyno's own user looks at what is unpacked below
-        self.directory.mkdir()
+    @bench.default
+    def _bench(self) -> Bench:
+        return Bench(self.sandbox)
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +63,7 @@ class App:
     @property
     def directory(self) -> Path:
         """The source tree, to be edited in place."""
-        return self._home / "app"
+        return self.bench.source
 
     @property
     def pack_directory(self) -> Path | None:
@@ -101,9 +84,8 @@ class App:
         """Make the pack under test a copy of what it is now, if it is a directory, and return it."""
         directory = self.pack_directory
         if directory is not None:
-            copy = _copied(None, self._fresh("pack") / directory.name)
-            copy_tree(directory, copy, skip=is_left_out(directory))
-            self.buildpack = copy
+            self.buildpack = self.bench.copied(None, directory.name)
+            copy_tree(directory, self.buildpack, skip=is_left_out(directory))
         return self.buildpack
 
     def write(self, files: Mapping[str, str | bytes]) -> Self:
@@ -153,8 +135,7 @@ class App:
         packs = (self.buildpack,) if buildpacks is None else tuple(buildpacks)
         return self._build(Settings(dict(config_vars or {}), packs, expect_failure), None)
 
-    def build_again(self, build: Build, changes: Mapping[str, Any]) -> Build:
-        """Do what `Build.rebuild` says; *changes* of its settings."""
+    def _build_again(self, build: Build, changes: Mapping[str, Any]) -> Build:
         __tracebackhide__ = True
         return self._build(evolve(build.settings, **changes), build.cache_after)
 
@@ -172,10 +153,10 @@ class App:
         """
         __tracebackhide__ = True
         evidence = Evidence()
-        self._heard.append(evidence)
+        self.bench.heard.append(evidence)
         packs = (self.buildpack,) if buildpacks is None else tuple(buildpacks)
         settings = Settings(dict(config_vars or {}), packs)
-        builder = self._builder(settings, evidence, self._fresh("cache"), self.sandbox)
+        builder = self._builder(settings, evidence, self.bench.fresh("cache"), self.sandbox)
         status, output, why = 1, "", ""
         failure: SlugkitError | None = None
         try:
@@ -192,41 +173,9 @@ class App:
             raise ContractError(findings, result.output)
         return result
 
-    @property
-    def transcripts(self) -> Iterator[tuple[str, str]]:
-        """What its builds (``ci`` is one too) and its dynos printed, each under a title."""
-        for number, evidence in enumerate(self._heard, start=1):
-            yield f"slugkit build {number}", evidence.transcript
-        yield from self.runs
-        for web in self.dynos:
-            yield f"slugkit {web.dyno.name}", web.output
-
-    def unpacked(self, slug: Slug) -> Path:
-        """Return a directory with the app's files of *slug*, made when it is first asked for."""
-        tree = self._home / "trees" / slug.diff_id.replace(":", "-")
-        if not tree.is_dir():
-            tree.parent.mkdir(exist_ok=True)
-            slug.unpack(tree)
-        return tree
-
-    def copied(self, tree: Path) -> Path:
-        """Return a copy of *tree* that nothing else uses."""
-        return _copied(tree, self._fresh("tree"))
-
-    def tree(self, slug: Slug) -> Path:
-        """Be the `SlugStore` of the app's dynos: without the syncs of one that is to survive a power cut."""
-        return self.unpacked(slug)
-
-    @cached_property
-    def runner(self) -> DynoRunner:
-        """The runner of the app's dynos."""
-        return DynoRunner(store=self, sandbox=self.sandbox, grace=5.0)
-
     def close(self) -> None:
         """Stop the dynos and remove all directories; again is fine."""
-        if "runner" in self.__dict__:
-            self.runner.close()
-        remove_tree(self._home)
+        self.bench.close()
 
     def _build(self, settings: Settings, cache: Path | None) -> Build:
         __tracebackhide__ = True
@@ -240,36 +189,34 @@ class App:
         if build.findings:
             raise ContractError(build.findings, build.output)
         if self.checks and self.first is None and not build.failed and self.buildpack in settings.buildpacks:
-            self.first = (settings, _copied(self.directory, self._fresh("first")))
+            self.first = (settings, self.bench.copied(self.directory, "first"))
         return build
 
     def try_build(self, settings: Settings, cache: Path | None, alter: Alter | None = None) -> Build:
         """Build with a copy of *cache*, commands as *alter* makes them; return what came of it, whatever that is."""
-        traps = Traps(self._fresh("outside"))
+        traps = Traps(self.bench.fresh("outside"))
         evidence = Evidence(traps.caught)
-        self._heard.append(evidence)
+        self.bench.heard.append(evidence)
         sandbox = choose(self.sandbox)
         if self.checks and sandbox.name != "none" and "compile.writes-outside" not in self.waive:
             sandbox = Altered(sandbox, traps.set)
         if alter is not None:
             sandbox = Altered(sandbox, alter)
-        before, app_cache = self._fresh("before"), self._fresh("cache")
-        _copied(cache, before)
-        _copied(cache, app_cache / "cache")
+        before, after = self.bench.copied(cache, "before"), self.bench.copied(cache, "cache")
         slug, error = None, None
-        builder = self._builder(settings, evidence, app_cache, sandbox)
+        builder = self._builder(settings, evidence, after.parent, sandbox)
         try:
-            slug = builder.build(self.directory, self._fresh("slug").with_suffix(".tgz"))
+            slug = builder.build(self.directory, self.bench.fresh("slug").with_suffix(".tgz"))
         except SlugkitError as raised:
             error = raised
-        (app_cache / "cache").mkdir(exist_ok=True, parents=True)
+        after.mkdir(exist_ok=True)
         findings: tuple[Finding, ...] = ()
         if self.checks:
             findings = self._findings(evidence, slug, settings)
-        return Build(self, settings, evidence, error, before, app_cache / "cache", findings, slug)
+        return Build(self.bench, settings, evidence, error, before, after, findings, slug, self._build_again)
 
     def _findings(self, evidence: Evidence, slug: Slug | None, settings: Settings) -> tuple[Finding, ...]:
-        tree = self.unpacked(slug) if slug else None
+        tree = self.bench.tree(slug) if slug else None
         seen = Seen(self.pack_name, self.pack_directory, evidence, tree, settings.config_vars)
         return tuple(finding for finding in check_build(seen) if finding.code not in self.waive)
 
@@ -283,15 +230,3 @@ class App:
             timeout=self.timeout,
             on_event=evidence,
         )
-
-    def _fresh(self, name: str) -> Path:
-        """Return a path of that name that no other build of this app has."""
-        return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._home)) / name
-
-
-def _copied(source: Path | None, target: Path) -> Path:
-    """Make *target* a copy of *source*, or empty, and return it."""
-    target.mkdir(parents=True)
-    if source is not None:
-        copy_tree(source, target)
-    return target

@@ -12,10 +12,10 @@ from attrs import evolve
 from .._tree import snapshot, walk
 from ..environ import for_build
 from ..sandbox import Sandbox
-from ._app import App, Pack, Settings
+from ._app import App
 from ._checks import Finding
 from ._evidence import changes
-from ._result import Build
+from ._result import Build, Pack, Settings
 
 _BROKEN_BOOT = re.compile(r"Read-only file system|command not found|No such file or directory|Permission denied")
 
@@ -51,12 +51,12 @@ def check_buildpack(
 
 def check_app(app: App, settings: Settings) -> tuple[Finding, ...]:
     """Return every finding of several builds of *app*; raises as `check_buildpack`."""
-    started = time.time()
     cold = app.try_build(settings, None)
+    ended = time.time()
     found = list(cold.findings)
     if cold.error is None:
         found += _boot(app, cold)
-        while int(time.time()) == int(started):  # or a date in a file would be the same in both
+        while int(time.time()) == int(ended):  # or a date in a file would be the same in both
             time.sleep(0.05)
         again = app.try_build(settings, None)
         warm = app.try_build(settings, again.cache_after)
