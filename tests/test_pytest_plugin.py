@@ -616,3 +616,69 @@ def test_nothing_is_left_after_ctrl_c(
     assert processes_of(private) == []
     assert [path.name for path in private.iterdir()] == []
     assert mounts() == before
+
+
+def test_a_waiver_names_a_check_that_exists(pytester: pytest.Pytester) -> None:
+    """A misspelt code is an error that lists the codes, not a waiver of nothing."""
+    add_pack(pytester)
+    ini(pytester, "slugkit_buildpack = hello")
+    pytester.makepyfile('import pytest\n@pytest.mark.waive("slug.not-reproducable")\n' + PASSES.replace("\n    ", "\n"))
+    result = run(pytester)
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*no contract check is called 'slug.not-reproducable'; there are *slug.not-rep*"])
+
+
+def test_a_session_shares_a_build(pytester: pytest.Pytester) -> None:
+    """``make_app`` makes apps for fixtures of any scope, with the configured pack; their transcripts show as well."""
+    add_pack(pytester)
+    ini(pytester, "slugkit_buildpack = hello")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def built(make_app):
+            return make_app().write({"hello.txt": "x"}).build()
+
+        def test_one(built):
+            assert built.tree.is_dir()
+
+        def test_two(built):
+            assert built.run("greet").output == "nothing"
+        """
+    )
+    result = run(pytester)
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*- slugkit build 1 -*", "*- slugkit run: greet -> status 0 -*", "X"])
+
+
+def test_a_build_has_the_time_that_is_configured(pytester: pytest.Pytester) -> None:
+    """slugkit_timeout ends a build that hangs, and the test says so."""
+    add_pack(pytester, "hangs")
+    ini(pytester, "slugkit_buildpack = hangs", "slugkit_timeout = 1")
+    pytester.makepyfile('def test_it(app):\n    app.write({"hang.txt": ""}).build()\n')
+    result = run(pytester)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*timed out; must complete in 1 seconds*"])
+
+
+def test_config_vars_are_checked_with_the_first_app_that_has_some(pytester: pytest.Pytester) -> None:
+    """Whichever test comes first, a pack that reads its environment is found once an app has config vars."""
+    small(pytester, compile='echo "${THEME-none}" >"$1/theme"')
+    ini(pytester, "slugkit_buildpack = small")
+    pytester.makepyfile(
+        """
+        def test_one(app):
+            app.build()
+
+        def test_two(app):
+            app.build(config_vars={"THEME": "dark"})
+        """
+    )
+    result = run(pytester)
+
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*env.needs-config-vars*", "*(found by building the app of this test again)*"])
