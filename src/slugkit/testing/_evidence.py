@@ -148,7 +148,10 @@ class Evidence:
     def _snapshot(self) -> Mapping[str, str]:
         """Return what is in BUILD_DIR; nothing when a script has put something else in its place."""
         there = self._build_dir.is_dir() and not self._build_dir.is_symlink()
-        return snapshot(self._build_dir) if there else {}
+        try:
+            return snapshot(self._build_dir) if there else {}
+        except PermissionError:  # a script has locked something; the build will say so
+            return {}
 
     def _look_for(self, pack: str, variables: Variables) -> None:
         """Note the paths in *variables* that are right in a dyno only: not in /app now, but in BUILD_DIR."""
@@ -167,7 +170,10 @@ def _times(root: Path) -> dict[str, int]:
     """Return when each file or link below *root* was last changed: a time that no program can set."""
     if root.is_symlink() or not root.is_dir():  # a compile that is about to fail for it
         return {}
-    return {entry.path: entry.info.st_ctime_ns for entry in walk(root) if not entry.is_dir}
+    try:
+        return {entry.path: entry.info.st_ctime_ns for entry in walk(root) if not entry.is_dir}
+    except PermissionError:  # it has locked something; the build will say so
+        return {}
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
