@@ -37,6 +37,9 @@ class Command:
     lifeline: bool = False
 
 
+#: How slugkit starts a bash of its own, up to the script: by its path, whatever PATH a buildpack or app has, and deaf
+#: to what else an environment says to shells.
+BASH = ("/bin/bash", "--noprofile", "--norc", "-p", "-c")
 #: Bash that sources .profile.d/*.sh in C-locale order, then .profile (contract.md 4.3): `return` works, a failure has
 #: no effect.
 PROFILE = r"""
@@ -85,6 +88,20 @@ class Runner(Protocol):
         *show* says how its lines reach the build's output: indented as a detail, as they are, or not at all. With
         *capture* its standard output is an answer: returned, never shown, and apart from its standard error.
         """
+
+
+def unveil(prefix: str) -> str:
+    """Return bash that gives the variables veiled by *prefix* their own names back, just before the command is run.
+
+    Under a name that means nothing, LD_PRELOAD and its like do not act on the programs that are started before it.
+    """
+    return f"""
+for _veiled in "${{!{prefix}@}}"; do
+  export "${{_veiled#{prefix}}}=${{!_veiled}}" 2>/dev/null  # UID and its like are bash's own
+  unset "$_veiled"
+done
+unset _veiled
+"""
 
 
 def shell_line(words: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from .._tree import read_beneath
 from ..buildpacks import BuildContext, Buildpack, Testing
-from ..command import PROFILE, Completed
+from ..command import BASH, PROFILE, Completed
 from ..errors import BuildpackError
 from ._packs import Packs, Taken, compiling, offers
 
@@ -93,8 +93,9 @@ def _scripted(context: BuildContext, line: str) -> TestRun:
 
 
 def _shell(context: BuildContext, line: str, *, check: bool) -> Completed:
-    argv = ["/bin/bash", "--noprofile", "--norc", "-p", "-c", _RUN, "bash", line]
-    return context.run(argv, env=context.config_vars, cwd=context.build_dir, check=check, show="raw")
+    return context.run(
+        [*BASH, _RUN, "bash", line], env=context.config_vars, cwd=context.build_dir, check=check, show="raw"
+    )
 
 
 @frozen

@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 
 from .. import _exec
 from .._tree import read_beneath, remove_tree
-from ..command import Command, Completed, Show
+from ..command import BASH, Command, Completed, Show, unveil
 from ..environ import compose_env
 from ..errors import BuildpackError, BuildTimeoutError, CommandFailedError
 from ..events import BuildEvent, BuildLine, ProcessesLeft
@@ -19,7 +19,6 @@ from ..sandbox import Sandbox, SandboxSpec
 
 _LAST_LINES = 20
 _INDENT = " " * 7
-_SHELL = ("/bin/bash", "--noprofile", "--norc", "-p", "-c")  # whatever PATH a buildpack exports
 _READONLY_IN_BASH = ("BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID")
 _VEIL = "_slugkit_later_"  # before the name of a variable that is for the command, and must not reach our shell
 
@@ -27,16 +26,14 @@ _VEIL = "_slugkit_later_"  # before the name of a variable that is for the comma
 # it left behind: `exec > >(sed ...)` is still printing when the script has ended. What then still runs is listed in
 # the file $1; it dies with the sandbox. $2 says whose processes /proc shows: the sandbox's "own", or the whole "host".
 # An empty script succeeds; bash 5.2 would complain of it, and say "Success". Veiled variables are for the command only.
-_SHIM = r"""
+_SHIM = (
+    r"""
 left=$1 whose=$2; shift 2
 [[ $1 == /* && -f $1 && ! -s $1 ]] && exit
 exec 8>"$left" 9>&2 2>/dev/null
-(
-  for veiled in "${!_slugkit_later_@}"; do
-    export "${veiled#_slugkit_later_}=${!veiled}"
-    unset "$veiled"
-  done
-  exec -- "$@" 2>&9 8>&- 9>&-
+("""
+    + unveil(_VEIL)
+    + r"""  exec -- "$@" 2>&9 8>&- 9>&-
 )
 status=$?
 strays() {
@@ -59,6 +56,7 @@ for entry in "${found[@]}"; do
 done >&8
 exit "$status"
 """
+)
 
 
 @frozen
@@ -105,7 +103,7 @@ class SandboxRunner:
         left = self.cwd.parent / f".left-{uuid.uuid4().hex[:8]}"
         whose = "host" if self.sandbox.name == "none" else "own"
         command = Command(
-            (*_SHELL, _SHIM, "slugkit", self._inside(left), whose, *map(self._inside, argv)),
+            (*BASH, _SHIM, "slugkit", self._inside(left), whose, *map(self._inside, argv)),
             env=_shielded(compose_env(self.env, {n: self._inside(v) for n, v in (env or {}).items()})),
             cwd=Path(self._inside(cwd or self.cwd)),
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from .._tree import copy_tree, digest, give_to, open_beneath, read_beneath, remove_tree, writing
-from ..command import PROFILE, Completed
+from ..command import BASH, PROFILE, Completed
 from ..errors import BuildpackError
 from ._contract import BuildContext, Detection, NotDetected, ReleaseDefaults
 from ._release import parse_release
@@ -18,7 +18,6 @@ from ._release import parse_release
 #: The scripts of a buildpack; the first two are required.
 SCRIPTS = ("detect", "compile", "release", "report", "test-compile", "test")
 
-_BASH = ("/bin/bash", "--noprofile", "--norc", "-p", "-c")
 _SOURCE_EXPORT = '/usr/bin/env -0 >"$2" || exit; . "$1" >&2; /usr/bin/env -0 >"$3" 2>/dev/null'
 _TEST = f'{PROFILE}\n[ -s "$1" ] || exit 0\nexec "$@"'  # an empty script succeeds
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -75,7 +74,7 @@ class ClassicBuildpack:
             return {}
         here = self._staged(context)
         before, after = (context.tmp / f".{when}-{uuid.uuid4().hex[:8]}" for when in ("before", "after"))
-        context.run([*_BASH, _SOURCE_EXPORT, "bash", here / "export", before, after], cwd=here, check=False, show="raw")
+        context.run([*BASH, _SOURCE_EXPORT, "bash", here / "export", before, after], cwd=here, check=False, show="raw")
         old, new = _taken(before), _taken(after)
         if not new:
             context.say(" !     Warning: export ended the shell that sourced it, so later buildpacks see nothing of it")
@@ -123,7 +122,7 @@ class ClassicBuildpack:
         if not self.offers("test", context):
             return None
         here = self._staged(context)
-        argv: list[str | Path] = [*_BASH, _TEST, "bash", here / "bin/test", context.build_dir, context.env_dir]
+        argv: list[str | Path] = [*BASH, _TEST, "bash", here / "bin/test", context.build_dir, context.env_dir]
         return context.run(argv, env=context.config_vars, cwd=here, check=False, show="raw")
 
     def _run(self, context: BuildContext, script: str, *arguments: Path) -> None:

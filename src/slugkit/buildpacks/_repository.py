@@ -37,13 +37,13 @@ class Repository:
         ref = self.origin.ref
         pinned = ref if ref and _COMMIT.fullmatch(ref) else None  # never a name, whatever the server calls its branches
         name, known = (None, pinned) if pinned else self._look_up(ref)
-        if known is not None and trees.has(self.key(known)):
+        if known is not None and trees.has(self.origin.key(known)):
             return known
         with trees.scratch() as scratch:
             repository = ("--git-dir", scratch / "git")
             self._git("init", "--quiet", "--bare", "--template=", scratch / "git")
             commit = self._fetch(repository, name)
-            if trees.has(self.key(commit)):
+            if trees.has(self.origin.key(commit)):
                 return commit
             self._check_size(repository, commit)
             (scratch / "tree").mkdir()
@@ -51,12 +51,8 @@ class Repository:
             self._git(*here, "read-tree", commit)
             self._git(*here, "checkout-index", "--all", "--force")
             check_pack(scratch / "tree", self.origin)
-            trees.keep(scratch / "tree", self.key(commit))
+            trees.keep(scratch / "tree", self.origin.key(commit))
         return commit
-
-    def key(self, commit: str) -> str:
-        """Return where the tree of *commit* is kept: of this place alone, or its number would open a private one."""
-        return self.origin.key(commit)
 
     def _look_up(self, ref: str | None) -> tuple[str | None, str | None]:
         """Return the full name of *ref* there and its commit; None where it is no name, but perhaps a commit."""

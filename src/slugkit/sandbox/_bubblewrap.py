@@ -15,7 +15,7 @@ from pathlib import Path
 from attrs import frozen
 
 from .. import _exec
-from ..command import INFO_FD, Command, DataFile, HiddenArgs
+from ..command import BASH, INFO_FD, Command, DataFile, HiddenArgs, unveil
 from ._selftest import self_test
 from ._spec import Bind, File, Link, Mount, SandboxSpec, Tmpfs
 
@@ -37,14 +37,7 @@ _NAMESPACES = (
 # setpriv still is root when it starts: LD_PRELOAD or GLIBC_TUNABLES of the app's must not reach it. So the app's
 # environment travels under names that mean nothing, and a shell gives them back once there is nothing to gain.
 _VEIL = "_slugkit_env_"
-_UNVEIL = f"""
-for _veiled in "${{!{_VEIL}@}}"; do
-  export "${{_veiled#{_VEIL}}}=${{!_veiled}}" 2>/dev/null  # UID and its like are bash's own
-  unset "$_veiled"
-done
-unset _veiled
-exec "$@"
-"""
+_UNVEIL = f'{unveil(_VEIL)}exec "$@"'
 _PRIVILEGES = ("--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP")
 
 
@@ -98,7 +91,7 @@ def _become(spec: SandboxSpec) -> tuple[str, ...]:
         return ()
     who = ("--reuid", str(spec.uid), "--regid", str(spec.uid), "--clear-groups")
     drop = ("/usr/bin/setpriv", *who, "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all", "--")
-    return (*drop, "/bin/bash", "--noprofile", "--norc", "-p", "-c", _UNVEIL, "bash")
+    return (*drop, *BASH, _UNVEIL, "bash")
 
 
 def _parents(inside: str, made: set[str], shown: set[str]) -> list[str]:

@@ -132,8 +132,7 @@ class App:
             ContractError: A pack breaks the contract; with the findings and the transcript.
         """
         __tracebackhide__ = True
-        packs = (self.buildpack,) if buildpacks is None else tuple(buildpacks)
-        return self._build(Settings(dict(config_vars or {}), packs, expect_failure), None)
+        return self._build(self._settings(config_vars, buildpacks, expect_failure=expect_failure), None)
 
     def _build_again(self, build: Build, changes: Mapping[str, Any]) -> Build:
         __tracebackhide__ = True
@@ -154,8 +153,7 @@ class App:
         __tracebackhide__ = True
         evidence = Evidence()
         self.bench.heard.append(evidence)
-        packs = (self.buildpack,) if buildpacks is None else tuple(buildpacks)
-        settings = Settings(dict(config_vars or {}), packs)
+        settings = self._settings(config_vars, buildpacks)
         builder = self._builder(settings, evidence, self.bench.fresh("cache"), self.sandbox)
         status, output, why = 1, "", ""
         failure: SlugkitError | None = None
@@ -176,6 +174,12 @@ class App:
     def close(self) -> None:
         """Stop the dynos and remove all directories; again is fine."""
         self.bench.close()
+
+    def _settings(
+        self, config_vars: Mapping[str, str] | None, buildpacks: Sequence[Pack] | None, **more: bool | str
+    ) -> Settings:
+        packs = (self.buildpack,) if buildpacks is None else tuple(buildpacks)
+        return Settings(dict(config_vars or {}), packs, **more)
 
     def _build(self, settings: Settings, cache: Path | None) -> Build:
         __tracebackhide__ = True

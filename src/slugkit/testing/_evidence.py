@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from attrs import define, field, frozen
 
@@ -23,9 +24,9 @@ from ..events import (
 )
 
 Facts = Mapping[str, str | int | float | bool]
-_MOST_LINES = 100_000  # of a transcript that are kept, at least
-
 Variables = Mapping[str, str | None]
+T = TypeVar("T")
+_MOST_LINES = 100_000  # of a transcript that are kept, at least
 
 
 @frozen
@@ -71,9 +72,7 @@ class Evidence:
     detect_changes: list[tuple[str, tuple[str, ...]]] = field(factory=list, init=False)
     outside: list[tuple[str, tuple[str, ...]]] = field(factory=list, init=False)
     stray_exports: list[str] = field(factory=list, init=False)  # packs whose compile wrote `export` to BUILD_DIR
-    misplaced_exports: list[tuple[str, str, str]] = field(
-        factory=list, init=False
-    )  # with a variable and a path in /app
+    misplaced_exports: list[tuple[str, str, str]] = field(factory=list, init=False)  # and variable, path in /app
     authors: dict[str, str] = field(factory=dict, init=False)  # files of the app by path: the last pack that wrote each
     _build_dir: Path = field(default=Path(), init=False)
     _home: Path = field(default=Path(), init=False)
@@ -126,17 +125,17 @@ class Evidence:
     def _started(self, pack: str, step: str) -> None:
         self._pack, self._printed = pack, []
         if step == "detect":
-            self._before = self._snapshot()
+            self._before = _look(snapshot, self._build_dir)
         elif step == "compile":
-            self._times = _times(self._build_dir)
+            self._times = _look(_times, self._build_dir)
 
     def _ended(self, event: StepEnded) -> None:
         output = "".join(line + "\n" for line in self._printed)
         self.steps.append(Step(event.buildpack, event.step, event.status, event.seconds, output, event.error))
-        if event.step == "detect" and (changed := changes(self._before, self._snapshot())):
+        if event.step == "detect" and (changed := changes(self._before, _look(snapshot, self._build_dir))):
             self.detect_changes.append((event.buildpack, changed))
         elif event.step == "compile":
-            times = _times(self._build_dir)
+            times = _look(_times, self._build_dir)
             written = [path for path, time in times.items() if self._times.get(path) != time]
             self.authors.update(dict.fromkeys(written, event.buildpack))
             if "export" in times and "export" not in self._times:
@@ -144,14 +143,6 @@ class Evidence:
         if outside := self.caught()[self._seen_outside :]:
             self._seen_outside += len(outside)
             self.outside.append((event.buildpack, outside))
-
-    def _snapshot(self) -> Mapping[str, str]:
-        """Return what is in BUILD_DIR; nothing when a script has put something else in its place."""
-        there = self._build_dir.is_dir() and not self._build_dir.is_symlink()
-        try:
-            return snapshot(self._build_dir) if there else {}
-        except PermissionError:  # a script has locked something; the build will say so
-            return {}
 
     def _look_for(self, pack: str, variables: Variables) -> None:
         """Note the paths in *variables* that are right in a dyno only: not in /app now, but in BUILD_DIR."""
@@ -166,14 +157,22 @@ class Evidence:
                     self.misplaced_exports.append((pack, name, path))
 
 
-def _times(root: Path) -> dict[str, int]:
-    """Return when each file or link below *root* was last changed: a time that no program can set."""
-    if root.is_symlink() or not root.is_dir():  # a compile that is about to fail for it
+def _look(how: Callable[[Path], Mapping[str, T]], root: Path) -> Mapping[str, T]:
+    """Return what *how* sees in *root*: nothing when a script has put something else there, or locked what is in it.
+
+    The build is about to fail for it, and will say so.
+    """
+    if root.is_symlink() or not root.is_dir():
         return {}
     try:
-        return {entry.path: entry.info.st_ctime_ns for entry in walk(root) if not entry.is_dir}
-    except PermissionError:  # it has locked something; the build will say so
+        return how(root)
+    except PermissionError:
         return {}
+
+
+def _times(root: Path) -> dict[str, int]:
+    """Return when each file or link below *root* was last changed: a time that no program can set."""
+    return {entry.path: entry.info.st_ctime_ns for entry in walk(root) if not entry.is_dir}
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:
