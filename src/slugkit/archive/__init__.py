@@ -2,6 +2,6 @@
 
 from ._pack import EPOCH, Digests, measure, pack
 from ._slugfile import Slug
-from ._unpack import SlugFile, unpack_source
+from ._unpack import SlugFile, SurveyedFile, unpack_source
 
-__all__ = ["EPOCH", "Digests", "Slug", "SlugFile", "measure", "pack", "unpack_source"]
+__all__ = ["EPOCH", "Digests", "Slug", "SlugFile", "SurveyedFile", "measure", "pack", "unpack_source"]

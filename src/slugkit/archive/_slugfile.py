@@ -1,22 +1,23 @@
 """`Slug`: a slug file as a value that reads the manifest when opened and everything else when asked."""
 
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from hashlib import file_digest
+from hashlib import file_digest, sha256
 from io import BufferedReader
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ..errors import CorruptSlugError, OutputError, SlugNotFoundError
 from ..procfile import parse_procfile
 from ..slug import Manifest, api_checksum, sha256_digest
 from ._pack import Digests
-from ._unpack import Reader, SlugFile, TarStream, unpack_slug
+from ._tar import BLOCK
+from ._unpack import Reader, SlugFile, SurveyedFile, TarStream, unpack_slug
 
 _LARGEST_PROCFILE = 2**20
 
@@ -92,6 +93,40 @@ class Slug:
         with _opened(self.path) as file:
             for member in Reader(TarStream(file, fspath(self.path)), fspath(self.path)).app():
                 yield SlugFile(member.name, member.kind, member.size, member.mode, member.target)
+
+    def survey(self) -> tuple[SurveyedFile, ...]:
+        """Return the app's entries in the archive's order, with their digests and their shares of the compressed size.
+
+        Raises:
+            CorruptSlugError: It is damaged.
+            UnsafeMemberError: It is hostile.
+        """
+        with _opened(self.path) as file:
+            stream = TarStream(file, fspath(self.path))
+            reader, found = Reader(stream, fspath(self.path)), list[SurveyedFile]()
+            for member in reader.app():
+                hasher = sha256()
+                for piece in reader.content(member) if member.kind == "file" else ():
+                    hasher.update(piece)
+                digest = hasher.hexdigest() if member.kind == "file" else ""
+                found.append(SurveyedFile(member.name, member.kind, member.size, member.mode, member.target, 0, digest))
+        ratio = self.size / (sum(one.size + BLOCK for one in found) or 1)
+        return tuple(evolve(one, packed=round((one.size + BLOCK) * ratio)) for one in found)
+
+    def read(self, wanted: Callable[[str], bool], *, limit: int = 2**24) -> dict[str, bytes]:
+        """Return the contents of the app's regular files whose paths are *wanted*, at most *limit* bytes of each.
+
+        Raises:
+            CorruptSlugError: It is damaged.
+            UnsafeMemberError: It is hostile.
+        """
+        contents = {}
+        with _opened(self.path) as file:
+            reader = Reader(TarStream(file, fspath(self.path)), fspath(self.path))
+            for member in reader.app():
+                if member.kind == "file" and wanted(member.name):
+                    contents[member.name] = b"".join(reader.content(member))[:limit]
+        return contents
 
     def unpack(self, directory: str | PathLike[str], *, mtime: int | None = None) -> str:
         """Put the app's own files directly into *directory*, which is absent or empty, and return the diff_id.

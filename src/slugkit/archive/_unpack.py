@@ -33,6 +33,18 @@ class SlugFile:
     target: str = ""
 
 
+@frozen
+class SurveyedFile(SlugFile):
+    """An entry with what its bytes say: their ``sha256`` in hex ("" of what is no regular file).
+
+    ``packed`` is its share, in bytes, of the compressed file: headers and contents are compressed together, so the
+    share is in proportion to the uncompressed bytes.
+    """
+
+    packed: int = 0
+    sha256: str = ""
+
+
 class TarStream:
     """The uncompressed bytes of an archive, hashed as they are read."""
 
