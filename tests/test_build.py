@@ -42,6 +42,7 @@ from slugkit.events import (
     ProcessTypesDiscovered,
     ProcfileWarned,
     SlugPacked,
+    SourceCheckedOut,
     SourceIgnored,
     StepEnded,
     StepStarted,
@@ -104,6 +105,7 @@ def test_a_build_tells_its_story_in_order(app: Path, tmp_path: Path) -> None:
     assert [event for event in events if event not in steps] == [
         BuildStarted(str(app)),
         SourceIgnored(1),
+        SourceCheckedOut(None, "d175415c799b249f49994e2d8dd1d586f384cb71"),
         BuildpacksChosen("heroku-24", ("fake",)),
         opened,
         BuildpackDetected("fake", "Fake"),

@@ -264,6 +264,7 @@ def test_build_as_json(app: Path, here: Path, capsys: pytest.CaptureFixture[str]
     assert err.startswith("-----> Building")
     assert set(told) == {
         *("path", "size", "digest", "checksum", "diff_id", "process_types", "buildpacks", "reports", "timings"),
+        *("sbom", "provenance"),
     }
     assert (told["path"], told["size"]) == ("hello.slug.tgz", (here / "hello.slug.tgz").stat().st_size)
     assert (told["digest"], told["checksum"], told["diff_id"]) == (slug.digest, slug.checksum, slug.diff_id)
@@ -355,6 +356,58 @@ def test_config_vars_of_a_build_stay_out_of_the_slug(app: Path, here: Path) -> N
     told = json.dumps(slug.manifest.to_dict()) + "".join(p.read_text() for p in Path("out").iterdir() if p.is_file())
     assert "fromfile12345" not in told
     assert "fromoption67" not in told
+
+
+def test_documents_of_a_build_are_beside_the_slug(app: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--sbom and --provenance write two files named after the slug's; --json tells where; neither holds a value."""
+    arguments = ["build", str(app), "-e", "TOKEN=fromoption67", "--sbom", "--provenance", "--json"]
+
+    assert run(arguments) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["sbom"], told["provenance"]) == ("hello.slug.tgz.cdx.json", "hello.slug.tgz.intoto.json")
+    sbom, provenance = (json.loads(Path(told[name]).read_text()) for name in ("sbom", "provenance"))
+    assert sbom["metadata"]["component"]["hashes"][0]["content"] == told["digest"].removeprefix("sha256:")
+    assert provenance["subject"][0]["digest"]["sha256"] == told["digest"].removeprefix("sha256:")
+    assert provenance["predicate"]["buildDefinition"]["externalParameters"]["configVars"] == ["TOKEN"]
+    assert "fromoption67" not in json.dumps([sbom, provenance])
+    assert len(list(here.iterdir())) == 3
+
+
+def test_documents_do_not_get_into_the_next_slug(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app that is built where it lies has the same slug again: what was written beside the first is left out."""
+    monkeypatch.chdir(app)
+    diff_ids = []
+    for _ in range(2):
+        assert run(["build", "--sbom", "--provenance"]) == 0
+        diff_ids.append(Slug.open("hello.slug.tgz").diff_id)
+
+    assert diff_ids[0] == diff_ids[1]
+
+
+def test_a_missing_library_is_found_before_the_build(
+    app: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--sbom without the extra fails at once, with the way to install it, and builds nothing."""
+    monkeypatch.setitem(sys.modules, "cyclonedx.model.component_evidence", None)
+
+    assert run(["build", str(app), "--sbom"]) == 1
+    error = "error[sbom.missing-library]: cyclonedx-python-lib is not installed\nhint: pip install 'slugkit[sbom]'\n"
+    assert capsys.readouterr().err == error
+    assert list(here.iterdir()) == []
+
+
+def test_a_leak_is_shown_and_can_be_forbidden(app: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A config var's value in the app is a warning, and with --forbid-secrets an error that leaves no slug."""
+    (app / ".env").write_text("TOKEN=fromoption67\n")
+    arguments = ["build", str(app), "-e", "TOKEN=fromoption67"]
+
+    assert run([*arguments, "--forbid-secrets"]) == 1
+    assert "error[build.secret-in-slug]: the slug would hold the value of TOKEN, in '.env'\n" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+    assert run(arguments) == 0
+    told = capsys.readouterr()
+    assert " !     Warning: the value of config var TOKEN is in the slug: .env\n" in told.err
+    assert "fromoption67" not in told.out + told.err
 
 
 def test_ref_builds_what_is_committed_there(

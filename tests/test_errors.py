@@ -27,6 +27,7 @@ SAMPLES: list[tuple[SlugkitError, str, type[Exception]]] = [
     (errors.BuildpackError("two lock files", "delete one"), "buildpack.failed", RuntimeError),
     (errors.CompileFailedError("Python", 1, LAST, "/tmp/kept", "pin it"), "build.compile-failed", RuntimeError),
     (errors.BuildTimeoutError(900.0, "/tmp/kept"), "build.timeout", TimeoutError),
+    (errors.SecretInSlugError(("API_TOKEN",), ("a", "b", "c", "d")), "build.secret-in-slug", ValueError),
     (errors.SlugTooLargeError(600_700_000, 500 * 2**20), "slug.too-large", ValueError),
     (errors.SlugNotFoundError("a.slug.tgz"), "slug.not-found", FileNotFoundError),
     (errors.CorruptSlugError("a.slug.tgz", "cut short"), "slug.corrupt", ValueError),
@@ -42,6 +43,7 @@ SAMPLES: list[tuple[SlugkitError, str, type[Exception]]] = [
     (errors.DynoCrashedError("web.1", 3, LAST, up=True), "dyno.crashed", RuntimeError),
     (errors.BootTimeoutError("web.1", 60.0, LAST), "dyno.boot-timeout", TimeoutError),
     (errors.RunnerClosedError(), "dyno.runner-closed", RuntimeError),
+    (errors.MissingLibraryError("cyclonedx-python-lib", "sbom"), "sbom.missing-library", ImportError),
 ]
 ERRORS = [error for error, _, _ in SAMPLES]
 each_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)

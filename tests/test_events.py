@@ -11,6 +11,7 @@ from slugkit.events import BuildEvent, DynoStateChanged, Event, to_dict
 SAMPLES: list[Event] = [
     events.BuildStarted("."),
     events.SourceIgnored(3),
+    events.SourceCheckedOut(None, "4b825dc642cb6eb9a060e54bf8d69288fbee4904"),
     events.WorkspaceOpened("/srv/tmp/build_1", "/srv/tmp/build_cache", "/srv/app"),
     events.StepStarted("python", "detect"),
     events.StepEnded("python", "detect", 1, 0.25, "it failed"),
@@ -24,6 +25,7 @@ SAMPLES: list[Event] = [
     events.BuildLine("       Installing \u00e9 \udcff"),
     events.ProcfileWarned("procfile.no-blank", 1, 5, "no blank", "write 'web: a'"),
     events.ProcessTypesDiscovered(("web",), ("console", "rake"), "Python"),
+    events.ConfigVarFound("API_TOKEN", (".env", "a\udcff")),
     events.PackingStarted(10, 1000),
     events.PackingProgressed(5, 500),
     events.SlugPacked("a.slug.tgz", 1000, 300 * 2**20),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .slug import Manifest
     from .source import GitSource, TarballSource
     from .store import DirectoryStore, SlugStore
+    from .supply import provenance, sbom
 
 _HOMES = {
     "archive": ("Slug", "SlugFile"),
@@ -50,6 +51,7 @@ _HOMES = {
     "slug": ("Manifest",),
     "source": ("GitSource", "TarballSource"),
     "store": ("DirectoryStore", "SlugStore"),
+    "supply": ("provenance", "sbom"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ("errors", "events")
@@ -90,6 +92,8 @@ __all__ = [
     "format_procfile",
     "heroku_text",
     "parse_procfile",
+    "provenance",
+    "sbom",
 ]
 
 

@@ -287,6 +287,27 @@ class BuildTimeoutError(SlugkitError, TimeoutError):
 
 
 @frozen
+class SecretInSlugError(SlugkitError, ValueError):
+    """The values of config vars are in the app, and the slug was not to hold any."""
+
+    code: ClassVar[str] = "build.secret-in-slug"
+
+    config_vars: tuple[str, ...]
+    paths: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Name the config vars and the first files, and no value."""
+        shown = ", ".join(repr(path) for path in self.paths[:3])
+        more = f" and {len(self.paths) - 3} more" if len(self.paths) > 3 else ""  # noqa: PLR2004 - as above
+        return f"the slug would hold the value of {', '.join(self.config_vars)}, in {shown}{more}"
+
+    @property
+    def hint(self) -> str | None:
+        """Where a secret belongs."""
+        return "read it from the environment when the app runs; what writes it is the source or a buildpack"
+
+
+@frozen
 class SlugTooLargeError(SlugkitError, ValueError):
     """A slug is larger than it may be; sizes are in bytes, compressed."""
 
@@ -551,3 +572,22 @@ class RunnerClosedError(SlugkitError, RuntimeError):
     def __str__(self) -> str:
         """Say so."""
         return "this DynoRunner is closed: its with block is over"
+
+
+@frozen
+class MissingLibraryError(SlugkitError, ImportError):
+    """What was asked for needs a library that is not installed; ``extra`` is the one of slugkit's that brings it."""
+
+    code: ClassVar[str] = "sbom.missing-library"
+
+    library: str
+    extra: str
+
+    def __str__(self) -> str:
+        """Name the library."""
+        return f"{self.library} is not installed"
+
+    @property
+    def hint(self) -> str | None:
+        """How to install it."""
+        return f"pip install 'slugkit[{self.extra}]'"

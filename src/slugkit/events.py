@@ -14,17 +14,16 @@ from .errors import CompileFailedError, IncompatibleBuildpackError, SlugkitError
 
 @frozen
 class BuildStarted:
-    """A build begins, of what the caller named as its source."""
+    """A build begins, of what the caller named as its source; ``config_vars`` are their names."""
 
     source: str
+    runtime: str = "vendored"
+    config_vars: tuple[str, ...] = ()
 
 
 @frozen
 class WorkspaceOpened:
-    """Where, on this machine, the source is now and the build happens; gone when it ends.
-
-    ``home`` is what the build sees as /app.
-    """
+    """Where on this machine the source is and the build happens, until it ends; ``home`` is what it sees as /app."""
 
     build_dir: str
     cache_dir: str
@@ -36,6 +35,14 @@ class SourceIgnored:
     """``.slugignore`` was applied; ``count`` is what Heroku prints (contract.md 3.2)."""
 
     count: int
+
+
+@frozen
+class SourceCheckedOut:
+    """The source is as buildpacks find it; ``tree`` is the id that git gives it, ``commit`` the one asked for."""
+
+    commit: str | None
+    tree: str
 
 
 @frozen
@@ -143,6 +150,14 @@ class ProcessTypesDiscovered:
 
 
 @frozen
+class ConfigVarFound:
+    """The value of a config var is in the app about to be packed: in the files, names or links at ``paths``."""
+
+    name: str
+    paths: tuple[str, ...]
+
+
+@frozen
 class PackingStarted:
     """The app tree is about to be packed."""
 
@@ -206,6 +221,7 @@ BuildEvent = (
     BuildStarted
     | WorkspaceOpened
     | SourceIgnored
+    | SourceCheckedOut
     | BuildpacksChosen
     | BuildpackDetected
     | StepStarted
@@ -218,6 +234,7 @@ BuildEvent = (
     | ProcessesLeft
     | ProcfileWarned
     | ProcessTypesDiscovered
+    | ConfigVarFound
     | PackingStarted
     | PackingProgressed
     | SlugPacked

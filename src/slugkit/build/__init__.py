@@ -2,7 +2,8 @@
 
 from ._builder import CompiledApp, SlugBuilder
 from ._ci import TestRun
+from ._secrets import leaked
 from ._text import heroku_text, human_size
 from ._workspace import write_env_dir
 
-__all__ = ["CompiledApp", "SlugBuilder", "TestRun", "heroku_text", "human_size", "write_env_dir"]
+__all__ = ["CompiledApp", "SlugBuilder", "TestRun", "heroku_text", "human_size", "leaked", "write_env_dir"]

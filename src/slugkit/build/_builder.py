@@ -1,6 +1,5 @@
 """`SlugBuilder`: detect, compile, package, and the three in one."""
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,12 +18,8 @@ from ..buildpacks import (
     ReleaseDefaults,
     Runtime,
 )
-from ..environ import HOST_ENV, check_config_vars, pick, user_cache
-from ..errors import (
-    BuildTimeoutError,
-    CompileFailedError,
-    SlugkitError,
-)
+from ..environ import HOST_ENV, check_config_vars, pick
+from ..errors import BuildTimeoutError, CompileFailedError, SlugkitError
 from ..events import (
     BuildEvent,
     BuildFailed,
@@ -34,21 +29,25 @@ from ..events import (
     PackingProgressed,
     PackingStarted,
     SlugPacked,
+    SourceCheckedOut,
     SourceIgnored,
     WorkspaceOpened,
 )
 from ..sandbox import Sandbox, choose, dyno_uid
 from ..slug import BuildpackRecord, Manifest
 from ..source import Source, as_source
+from ..supply import beside
 from ._checkout import checkout
 from ._choice import asked_for
 from ._ci import TestRun, read_app_json, run_tests
 from ._commands import SandboxRunner
 from ._confinement import build_env, build_spec, ci_env, trusted_env
 from ._describe import announce, describe, empty_writable_directories, read_procfile
+from ._git_tree import git_tree
 from ._output import checked_output, source_date_epoch
 from ._packs import Packs
-from ._workspace import Workspace, open_workspace, scratch_workspace, write_env_dir
+from ._secrets import report_secrets
+from ._workspace import Workspace, app_cache, open_workspace, scratch_workspace, write_env_dir
 
 _MIB = 2**20
 SOFT_LIMIT = 300 * _MIB  # bytes; contract.md 3.4
@@ -95,6 +94,7 @@ class SlugBuilder:
         max_size: Bytes a slug may have, compressed.
         host_env: Names of host variables that builds may see.
         runtime: Whether interpreters travel in the slug ("vendored") or are the host's ("stack").
+        forbid_secrets: Refuse to pack an app that holds the value of a config var of 8 bytes or more.
         keep_failed: Keep the workspace of a failed build; the error says where.
         on_event: Called with each event, in order, never concurrently.
     """
@@ -108,6 +108,7 @@ class SlugBuilder:
     max_size: int = 500 * _MIB
     host_env: Sequence[str] = HOST_ENV
     runtime: Runtime = "vendored"
+    forbid_secrets: bool = False
     keep_failed: bool = False
     on_event: Callable[[BuildEvent], None] | None = None
     _reported: _Reported = field(factory=_Reported, init=False, repr=False, eq=False)
@@ -154,6 +155,7 @@ class SlugBuilder:
         """Pack *app* into the file *output* and return it as a slug; the file appears whole or not at all.
 
         Raises:
+            SecretInSlugError: It holds the value of a config var, and ``forbid_secrets`` is set.
             SlugTooLargeError: It is larger than ``max_size``.
             UnsafeMemberError: The tree holds what no slug may.
             OutputError: The file cannot be written.
@@ -161,6 +163,7 @@ class SlugBuilder:
         with self._reporting():
             path = checked_output(output)
             self._emit(PackingStarted(*measure(app.root)))
+            report_secrets(app.root, self.config_vars, app.manifest, self._emit, forbidden=self.forbid_secrets)
             digests = pack(
                 app.root,
                 app.manifest,
@@ -180,7 +183,7 @@ class SlugBuilder:
         """
         with self._reporting():
             path = checked_output(output)
-        with self._compiled(source, (path,)) as app:
+        with self._compiled(source, (path, *beside(path).values())) as app:
             return self.package(app, path)
 
     def test(self, source: "Source | str | PathLike[str]") -> TestRun:
@@ -210,12 +213,15 @@ class SlugBuilder:
         """
         origin = as_source(source)
         sandbox = choose(self.sandbox)
-        self._emit(BuildStarted(str(source if isinstance(source, str | PathLike) else origin.path)))
-        app_cache = self._app_cache(origin) / ("ci" if in_app else "")  # tests leave paths below /app in theirs
-        with scratch_workspace() if scratch else open_workspace(app_cache, self._on_wait) as workspace:
-            commit, ignored = checkout(origin, workspace.build_dir, (app_cache, *leave_out))
+        named = str(source if isinstance(source, str | PathLike) else origin.path)
+        self._emit(BuildStarted(named, self.runtime, tuple(self.config_vars)))
+        cache = app_cache(self.cache_dir, origin) / ("ci" if in_app else "")  # tests leave paths below /app in theirs
+        with scratch_workspace() if scratch else open_workspace(cache, self._on_wait) as workspace:
+            commit, ignored = checkout(origin, workspace.build_dir, (cache, *leave_out))
             if ignored is not None:
                 self._emit(SourceIgnored(ignored))
+            if self.on_event is not None and not scratch:
+                self._emit(SourceCheckedOut(commit, git_tree(workspace.build_dir)))
             read_procfile(workspace.build_dir)  # now, rather than after minutes of compiling
             host_env = pick(os.environ, self.host_env)
             packs = asked_for(self.buildpacks, workspace.build_dir, self.runtime, Fetcher(host_env))
@@ -289,10 +295,3 @@ class SlugBuilder:
     @property
     def _stack(self) -> str:
         return self.stack or "heroku-24"
-
-    def _app_cache(self, source: Source) -> Path:
-        if self.cache_dir is not None:
-            return Path(self.cache_dir).absolute()
-        path = source.path.resolve()  # one cache, however the source is spelled
-        key = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
-        return user_cache(os.environ) / "builds" / f"{path.name[:100] or 'app'}-{key}"

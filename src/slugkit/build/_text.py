@@ -6,6 +6,7 @@ from ..events import (
     BuildLine,
     BuildpackDetected,
     BuildpacksChosen,
+    ConfigVarFound,
     PackingStarted,
     ProcessTypesDiscovered,
     ProcfileWarned,
@@ -14,14 +15,16 @@ from ..events import (
     SlugPacked,
     SourceIgnored,
 )
+from ..logline import harmless
 
 _STEP = "-----> "
 _DETAIL = " " * 7
 _PROBLEM = " !     "
+_MOST_PATHS = 5
 _DEVCENTER = "https://devcenter.heroku.com/articles"
 
 
-def heroku_text(event: BuildEvent) -> tuple[str, ...]:  # noqa: C901, PLR0911 - a table
+def heroku_text(event: BuildEvent) -> tuple[str, ...]:  # noqa: C901, PLR0911, PLR0912 - a table
     """Return the lines ``git push heroku`` would show for *event*, none for most.
 
     >>> heroku_text(BuildpackDetected("python", "Python"))
@@ -51,6 +54,8 @@ def heroku_text(event: BuildEvent) -> tuple[str, ...]:  # noqa: C901, PLR0911 - 
             return (f"{_PROBLEM}Procfile:{line}:{column}: {message} ({fix})",)
         case ProcessTypesDiscovered(declared, defaults, _):
             return (f"{_STEP}Discovering process types", *_discovered(declared, defaults))
+        case ConfigVarFound(name, paths):
+            return (f"{_PROBLEM}Warning: the value of config var {name} is in the slug: {_few(paths)}",)
         case PackingStarted():
             return ("", f"{_STEP}Compressing...")
         case SlugPacked(_, size, soft_limit):
@@ -79,6 +84,11 @@ def _chosen(names: tuple[str, ...]) -> tuple[str, ...]:
         return (f"{_STEP}Using buildpack: {names[0]}",)
     listed = (f"{_DETAIL}{number}. {name}" for number, name in enumerate(names, start=1))
     return (f"{_STEP}Using buildpacks:", *listed)
+
+
+def _few(paths: tuple[str, ...]) -> str:
+    more = f" and {len(paths) - _MOST_PATHS} more" if len(paths) > _MOST_PATHS else ""
+    return ", ".join(map(harmless, paths[:_MOST_PATHS])) + more
 
 
 def _discovered(declared: tuple[str, ...], defaults: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,18 +6,31 @@ CACHE_DIR (contract.md 2.3), and because the cache is then written back by one r
 
 import errno
 import fcntl
+import hashlib
 import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 
 from attrs import define, field
 
 from .. import _log
 from .._tree import copy_tree, give_to, make_readable, remove_tree, writing
+from ..environ import user_cache
 from ..errors import OutputError
+from ..source import Source
+
+
+def app_cache(chosen: str | PathLike[str] | None, source: Source) -> Path:
+    """Return the build cache directory that was *chosen*, or else one of the user's that belongs to *source*."""
+    if chosen is not None:
+        return Path(chosen).absolute()
+    path = source.path.resolve()  # one cache, however the source is spelled
+    key = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+    return user_cache(os.environ) / "builds" / f"{path.name[:100] or 'app'}-{key}"
 
 
 @define

@@ -14,7 +14,7 @@ from ._contract import (
 )
 from ._fetch import Fetcher
 from ._find import INLINE, LAST_RESORT, builtin, detectable, find, find_for_app
-from ._origin import Origin, parse_origin
+from ._origin import Origin, parse_origin, without_credentials
 from ._procfile_only import ProcfileBuildpack
 from .python import PythonBuildpack, Runtime
 
@@ -43,4 +43,5 @@ __all__ = [
     "find_for_app",
     "is_left_out",
     "parse_origin",
+    "without_credentials",
 ]

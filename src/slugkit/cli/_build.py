@@ -13,6 +13,7 @@ from ..environ import parse_assignments, parse_env_file
 from ..errors import InvalidConfigVarError
 from ..source import GitSource, Source
 from ._output import BuildDisplay, echo, emit_json, env_options, json_option, sandbox_option, show_lines, with_options
+from ._supply import Documents, document_options
 
 source_argument = click.argument("source", default=".")
 buildpack_option = click.option(
@@ -55,6 +56,8 @@ def detect(source: str, buildpacks: tuple[str, ...], *, sandbox: str, as_json: b
         help="Put the interpreter into the slug, or use the host's.",
     ),
     click.option("--stack", metavar="NAME", help="What buildpacks see in $STACK; heroku-24 by default."),
+    *document_options,
+    click.option("--forbid-secrets", is_flag=True, help="Fail if the value of a config var would be in the slug."),
     click.option("--keep-failed", is_flag=True, help="Keep the workspace of a failed build."),
     click.option(
         "--timeout", type=float, default=900.0, show_default=True, metavar="SECONDS", help="Give up after this long."
@@ -73,6 +76,9 @@ def build(  # noqa: PLR0913 - one argument an option
     runtime: Literal["vendored", "stack"],
     stack: str | None,
     *,
+    with_sbom: bool,
+    with_provenance: bool,
+    forbid_secrets: bool,
     keep_failed: bool,
     timeout: float,
     sandbox: str,
@@ -80,6 +86,7 @@ def build(  # noqa: PLR0913 - one argument an option
 ) -> None:
     """Build SOURCE, a directory, a git repository or a tarball, into a slug."""
     origin: Source | str = GitSource(Path(source), ref) if ref else source
+    documents = Documents(with_sbom, with_provenance)
     with BuildDisplay() as display:
         builder = SlugBuilder(
             buildpacks=buildpacks or None,
@@ -89,12 +96,14 @@ def build(  # noqa: PLR0913 - one argument an option
             timeout=timeout,
             stack=stack,
             runtime=runtime,
+            forbid_secrets=forbid_secrets,
             keep_failed=keep_failed,
             on_event=display.show,
         )
         slug = builder.build(origin, output or default_output(source))
+    written = documents.write(slug, display.events)
     if as_json:
-        emit_json({**described(slug), "reports": display.reports, "timings": display.timings})
+        emit_json({**described(slug), **written, "reports": display.reports, "timings": display.timings})
     else:
         echo(slug.path)
 

@@ -81,6 +81,7 @@ class BuildDisplay:
         self._started = time.monotonic()
         self._packing = 0.0
         self.timings: dict[str, float] = {}
+        self.events: list[BuildEvent] = []  # but for those that come by the thousand
         self.reports: dict[str, Mapping[str, str | int | float | bool]] = {}
 
     def __enter__(self) -> Self:
@@ -93,6 +94,8 @@ class BuildDisplay:
     def show(self, event: BuildEvent) -> None:
         """Show one *event*; of failures only what Heroku says of a compile: the error itself is shown at the end."""
         self._time(event)
+        if not isinstance(event, BuildLine | PackingProgressed):
+            self.events.append(event)
         match event:
             case BuildpackDetected(_, name):
                 self._show_live(f"Compiling the {name} app", TimeElapsedColumn())

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from .. import _exec
 from .._tree import Entry, read_beneath, walk
+from ..build import leaked
 from ..buildpacks import SCRIPTS
 from ..command import Command
 from ..environ import BUILD_PATH
@@ -19,7 +20,6 @@ _DENIED = re.compile(r"Permission denied|\bEACCES\b", re.IGNORECASE)
 _BLAMED = re.compile(r"(?<![\w.])/(?!app\b|tmp\b|dev\b|proc\b)[\w./+-]+")
 _READABLE = re.compile(r"(?<![\w.])/(?:etc|usr|bin|sbin|lib\w*)/[\w./+-]+")  # what is denied there is a write
 _SHORTEST_SECRET = 8  # bytes; shorter values are found everywhere by chance (security.md 6)
-_LARGEST_FILE = 64 * 2**20  # bytes of a file that is looked through for config vars
 
 
 @frozen
@@ -162,12 +162,11 @@ def _secrets(seen: Seen) -> Iterator[Finding]:
             if value in step.output:
                 message = f"the value of config var {name} is printed by bin/{step.name}"
                 yield Finding("config.leaked", step.buildpack, message)
-    for pack, entry in _written(seen) if secrets else ():
-        content = read_beneath(seen.tree or Path(), entry.path, _LARGEST_FILE) if entry.is_file else None
-        for name, value in secrets.items():
-            if content is not None and value.encode() in content:
-                message = f"the value of config var {name} is in the slug, in {entry.path}"
-                yield Finding("config.leaked", pack, message)
+    found = leaked(seen.tree, secrets) if seen.tree else {}
+    for name, paths in found.items():
+        for path in paths:
+            if pack := seen.evidence.authors.get(path):  # the source's own files are the app's affair
+                yield Finding("config.leaked", pack, f"the value of config var {name} is in the slug, in {path}")
 
 
 #: What findings are called, here and in `check_buildpack`.
