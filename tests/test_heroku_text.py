@@ -2,7 +2,7 @@ from typing import get_args
 
 import pytest
 
-from slugkit.build._text import heroku_text, human_size
+from slugkit.build._text import heroku_text
 from slugkit.errors import BuildTimeoutError, IncompatibleBuildpackError, SlugTooLargeError
 from slugkit.events import (
     BuildEvent,
@@ -19,6 +19,7 @@ from slugkit.events import (
     SlugPacked,
     SourceIgnored,
 )
+from slugkit.units import human_size
 
 MIB = 2**20
 SEVERAL = (

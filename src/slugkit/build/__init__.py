@@ -3,7 +3,7 @@
 from ._builder import CompiledApp, SlugBuilder
 from ._ci import TestRun
 from ._secrets import leaked
-from ._text import heroku_text, human_size
+from ._text import heroku_text
 from ._workspace import write_env_dir
 
-__all__ = ["CompiledApp", "SlugBuilder", "TestRun", "heroku_text", "human_size", "leaked", "write_env_dir"]
+__all__ = ["CompiledApp", "SlugBuilder", "TestRun", "heroku_text", "leaked", "write_env_dir"]

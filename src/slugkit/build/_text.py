@@ -16,6 +16,7 @@ from ..events import (
     SourceIgnored,
 )
 from ..logline import harmless
+from ..units import human_size
 
 _STEP = "-----> "
 _DETAIL = " " * 7
@@ -64,17 +65,6 @@ def heroku_text(event: BuildEvent) -> tuple[str, ...]:  # noqa: C901, PLR0911, P
             return _failed(event)
         case _:
             return ()
-
-
-def human_size(size: int) -> str:
-    """Return *size* in bytes as Heroku prints it: one decimal for M, none for K and B.
-
-    >>> human_size(646), human_size(596 * 1024), human_size(41208000)
-    ('646B', '596K', '39.3M')
-    """
-    if size < 2**10:
-        return f"{size}B"
-    return f"{size // 2**10}K" if size < 2**20 else f"{size / 2**20:.1f}M"
 
 
 def _chosen(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ import attrs
 import click
 
 from ..archive import Slug, SlugFile
-from ..build import human_size
 from ..logline import harmless
+from ..units import human_size
 from ._build import described
 from ._output import echo, emit_json, json_option
 
