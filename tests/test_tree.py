@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from slugkit._tree import Entry, copy_tree, give_to, open_beneath, read_beneath, remove_tree, walk
+from slugkit._tree import Entry, copy_tree, give_to, open_beneath, read_beneath, remove_tree, walk, write_whole
+from slugkit.errors import OutputError
 
 TOO_LONG = "n" * 300  # no file can have this name: the one failure root gets too
 
@@ -276,3 +277,17 @@ def test_gives_a_tree_to_a_user(root: Path, outside: Path, monkeypatch: pytest.M
     assert set(given) == {".", *names(walk(root))}
     assert set(given.values()) == {(12_345, 54_321, False)}
     assert outside.exists()
+
+
+def test_a_file_is_written_whole_or_stays(tmp_path: Path) -> None:
+    """A file that is written anew is the new one, or the old one when it cannot be; no half one is left."""
+    page, directory = tmp_path / "page", tmp_path / "directory"
+    directory.mkdir()
+    write_whole(page, b"old")
+    write_whole(page, b"new")
+
+    assert page.read_bytes() == b"new"
+    for place in (directory, tmp_path / "missing/page", page / "below", Path()):
+        with pytest.raises(OutputError):
+            write_whole(place, b"x")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["directory", "page"]

@@ -36,6 +36,23 @@ def writing(path: str | PathLike[str]) -> Iterator[None]:
         raise OutputError(os.fspath(path), error.strerror or str(error)) from error
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Make the file *path* hold *data*: it appears by rename, whole, or stays as it was.
+
+    Raises:
+        OutputError: The disk said no, or *path* is there and no file.
+    """
+    partial = path.parent / f".{path.name[:100]}.{uuid.uuid4().hex[:8]}.partial"
+    with writing(path):
+        if path.exists() and not path.is_file():
+            raise OutputError(os.fspath(path), "it is not a regular file")
+        try:
+            partial.write_bytes(data)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
 @frozen
 class Entry:
     """A file, directory, link or other thing below a root; ``path`` is relative, ``/``-separated."""
