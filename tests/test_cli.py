@@ -31,7 +31,7 @@ from support import pids_with
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
 SERVE = 'exec python3 -m http.server "$PORT"'
-COMMANDS = ("detect", "build", "inspect", "files", "verify", "unpack", "exec", "start", "procfile")
+COMMANDS = ("detect", "build", "inspect", "diff", "files", "verify", "unpack", "exec", "start", "procfile")
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00 (app|heroku)\[[a-z]+\.\d+\]: .*")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7])(?:;[0-9;]*)?m")
@@ -630,6 +630,7 @@ def test_unpack_replaces_nothing(slug: Slug, here: Path, capsys: pytest.CaptureF
 
 READERS = [
     ["inspect", "S"],
+    ["diff", "S", "S"],
     ["files", "S"],
     ["verify", "S"],
     ["unpack", "S", "out"],
@@ -679,6 +680,7 @@ def test_missing_slugs_are_named(command: list[str], capsys: pytest.CaptureFixtu
         (["build", "missing", "--json"], "source.not-found"),
         (["detect", "--json"], "buildpack.none"),
         (["inspect", "missing", "--json"], "slug.not-found"),
+        (["diff", "missing", "missing", "--json"], "slug.not-found"),
         (["files", "missing", "--json"], "slug.not-found"),
         (["verify", "missing", "--json"], "slug.not-found"),
         (["unpack", "missing", "out", "--json"], "slug.not-found"),

@@ -129,7 +129,7 @@ def test_type_checkers_see_what_is_there() -> None:
     """The names a type checker finds in the facade come from the homes they are loaded from, and are all of them."""
     seen = set(declared())
     homes = {(home, name) for home, names in slugkit._HOMES.items() for name in names}
-    modules = {("", name) for name in ("errors", "events")}
+    modules = {("", name) for name in ("errors", "events", "xray")}
 
     assert seen == homes | modules
     assert {name for _, name in seen} | {"__version__"} == set(slugkit.__all__)
@@ -144,6 +144,7 @@ def test_names_are_what_their_homes_export() -> None:
             assert name in getattr(module, "__all__", names), name
     assert slugkit.errors is import_module("slugkit.errors")
     assert slugkit.events is import_module("slugkit.events")
+    assert slugkit.xray is import_module("slugkit.xray")
 
 
 @pytest.mark.usefixtures("sandboxed")

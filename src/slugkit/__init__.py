@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import errors, events
+    from . import errors, events, xray
     from .archive import Slug, SlugFile
     from .build import CompiledApp, SlugBuilder, TestRun, heroku_text
     from .buildpacks import (
@@ -54,7 +54,7 @@ _HOMES = {
     "supply": ("provenance", "sbom"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("errors", "events")
+_MODULES = ("errors", "events", "xray")
 
 __all__ = [
     "HOST_ENV",
@@ -94,6 +94,7 @@ __all__ = [
     "parse_procfile",
     "provenance",
     "sbom",
+    "xray",
 ]
 
 

@@ -591,3 +591,48 @@ class MissingLibraryError(SlugkitError, ImportError):
     def hint(self) -> str | None:
         """How to install it."""
         return f"pip install 'slugkit[{self.extra}]'"
+
+
+@frozen
+class InvalidBudgetError(SlugkitError, ValueError):
+    """A budget file is not there, is not TOML, or ``key`` of it means nothing."""
+
+    code: ClassVar[str] = "budget.invalid"
+
+    path: str
+    key: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the file, the key where it is one, and what is wrong."""
+        return f"cannot use the budget {self.path}: {f'{self.key}: ' if self.key else ''}{self.reason}"
+
+    @property
+    def hint(self) -> str | None:
+        """What a budget may hold."""
+        return (
+            "tables: [slug] max_size, max_unpacked, max_files; [directories] and [packages] name sizes such as"
+            ' "40MiB"; [growth] max, max_percent'
+        )
+
+
+@frozen
+class BudgetExceededError(SlugkitError, ValueError):
+    """A slug breaks limits of its budget; ``growers`` are what is largest in it, or grew most."""
+
+    code: ClassVar[str] = "budget.exceeded"
+
+    path: str
+    broken: tuple[str, ...]
+    growers: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Count the limits and name each, then what to look at."""
+        limits = "1 limit" if len(self.broken) == 1 else f"{len(self.broken)} limits"
+        listed = "".join(f"\n  {line}" for line in (*self.broken, *self.growers))
+        return f"the slug breaks {limits} of {self.path}{listed}"
+
+    @property
+    def hint(self) -> str | None:
+        """Where to look."""
+        return "slugkit inspect says where the bytes are and what a .slugignore would save; or raise the limit"

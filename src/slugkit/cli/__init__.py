@@ -3,22 +3,21 @@
 import sys
 from collections.abc import Sequence
 
-import attrs
 import click
 
 from .._version import __version__
-from ..errors import CompileFailedError, SlugkitError
-from ..logline import harmless
+from ..errors import SlugkitError
 from ._build import build, detect
 from ._dyno import exec_, start
+from ._errors import error_document, show_error
 from ._output import JSON, emit_json
 from ._procfile import procfile
-from ._slug import files, inspect, unpack, verify
+from ._slug import files, unpack, verify
+from ._xray import diff, inspect
 
 __all__ = ["run"]
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells tell it
-_LAST_LINES = 5
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,7 +26,7 @@ def slugkit() -> None:
     """Turn source trees into slugs, and run slugs on dynos that cannot change them."""
 
 
-for command in (detect, build, inspect, files, verify, unpack, exec_, start, procfile):
+for command in (detect, build, inspect, diff, files, verify, unpack, exec_, start, procfile):
     slugkit.add_command(command)
 
 
@@ -43,25 +42,11 @@ def run(arguments: Sequence[str]) -> int:
         click.echo("interrupted", err=True)
         return _INTERRUPTED
     except SlugkitError as error:
-        _show(error, as_json=JSON in own, one_line="start" in own[:1])
+        if JSON in own:
+            emit_json(error_document(error), one_line="start" in own[:1])
+        show_error(error)
         return 1
     except SystemExit:  # click's way out of a broken pipe: `slugkit files x | head`
         sys.stdout = None
         return 1
     return result if isinstance(result, int) else 0
-
-
-def _show(error: SlugkitError, *, as_json: bool, one_line: bool) -> None:
-    """Show the one error: for people on standard error, for programs as the one document on standard output."""
-    if as_json:
-        emit_json({"error": {"code": error.code, "message": str(error), "hint": error.hint}}, one_line=one_line)
-    if isinstance(error, CompileFailedError):  # all of it was shown live: the end is enough
-        error = attrs.evolve(error, last_lines=error.last_lines[-_LAST_LINES:])
-    click.echo(_harmless(f"error[{error.code}]: {error}"), err=True)
-    if error.hint:
-        click.echo(_harmless(f"hint: {error.hint}"), err=True)
-
-
-def _harmless(text: str) -> str:
-    """Return *text* with what an app may have put into it unable to control the terminal."""
-    return "\n".join(harmless(line) for line in text.split("\n"))

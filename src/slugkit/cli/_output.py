@@ -66,8 +66,11 @@ def with_options(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 
 def emit_json(document: Any, *, one_line: bool = False) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Print *document* on standard output, in ASCII: a file's name need not be text."""
-    click.echo(json.dumps(document, indent=None if one_line else 2, default=str))
+    """Print *document* on standard output, in ASCII: a file's name need not be text.
+
+    No name in it is a command to GitHub's runner, which looks for ``##[`` anywhere in a line.
+    """
+    click.echo(json.dumps(document, indent=None if one_line else 2, default=str).replace("##[", "\\u0023#["))
 
 
 class BuildDisplay:
@@ -152,8 +155,21 @@ def show_lines(event: BuildEvent) -> None:
 
 
 def echo(text: object) -> None:
-    """Print one line of a result: unable to control the terminal, and whatever the locale."""
-    click.echo(printable(harmless(str(text)), sys.stdout))
+    """Print one line of a result: unable to control the terminal or a CI runner, and whatever the locale."""
+    click.echo(printable(plain(str(text)), sys.stdout))
+
+
+def plain(line: str) -> str:
+    r"""Return *line* with nothing in it that a terminal obeys, or that GitHub's runner takes for a command of a job.
+
+    The runner looks for ``::`` at the start of a line, after blanks, and for ``##[`` anywhere.
+
+    >>> plain("  ::error::x"), plain("a##[group]b")
+    ('  \\x3a:error::x', 'a\\x23#[group]b')
+    """
+    shown = harmless(line).replace("##[", "\\x23#[")
+    text = shown.lstrip()
+    return shown[: len(shown) - len(text)] + f"\\x3a{text[1:]}" if text.startswith("::") else shown
 
 
 def printable(text: str, stream: TextIO) -> str:

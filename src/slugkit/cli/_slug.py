@@ -1,4 +1,4 @@
-"""``slugkit inspect``, ``files``, ``verify`` and ``unpack``."""
+"""``slugkit files``, ``verify`` and ``unpack``."""
 
 import stat
 
@@ -7,44 +7,11 @@ import click
 
 from ..archive import Slug, SlugFile
 from ..logline import harmless
-from ..units import human_size
 from ._build import described
 from ._output import echo, emit_json, json_option
 
 slug_argument = click.argument("slug", metavar="SLUG")
 _KINDS = {"file": stat.S_IFREG, "hardlink": stat.S_IFREG, "dir": stat.S_IFDIR, "link": stat.S_IFLNK}
-
-
-@click.command(short_help="Show what a slug says of itself.")
-@slug_argument
-@json_option
-def inspect(slug: str, *, as_json: bool) -> None:
-    """Show what SLUG says of itself."""
-    opened = Slug.open(slug)
-    if as_json:
-        emit_json({**described(opened), "manifest": opened.manifest.to_dict()})
-        return
-    for label, value in _facts(opened):
-        echo(f"{harmless(label):<14} {harmless(value)}")
-
-
-def _facts(slug: Slug) -> list[tuple[str, str]]:
-    manifest = slug.manifest
-    platform = manifest.platform
-    return [
-        ("slug", str(slug.path)),
-        ("size", f"{human_size(slug.size)} ({slug.size} bytes)"),
-        ("digest", slug.digest),
-        ("diff_id", slug.diff_id),
-        ("checksum", slug.checksum),
-        *((f"type {name}", command) for name, command in slug.process_types.items()),
-        *(("buildpack", f"{p.name} {p.version} ({p.detected})") for p in manifest.buildpacks),
-        ("stack", manifest.stack or "unknown"),
-        ("platform", f"{platform.architecture} {platform.libc}" if platform else "unknown"),
-        *([("interpreter", platform.interpreter)] if platform and platform.interpreter else []),
-        ("commit", manifest.source_commit or "unknown"),
-        ("builder", manifest.builder or "unknown"),
-    ]
 
 
 @click.command(short_help="List the files of a slug.")
