@@ -31,7 +31,19 @@ from support import pids_with
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
 SERVE = 'exec python3 -m http.server "$PORT"'
-COMMANDS = ("detect", "build", "inspect", "diff", "files", "verify", "unpack", "exec", "start", "procfile")
+COMMANDS = (
+    "detect",
+    "build",
+    "inspect",
+    "diff",
+    "files",
+    "verify",
+    "unpack",
+    "exec",
+    "start",
+    "procfile",
+    "reproduce",
+)
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00 (app|heroku)\[[a-z]+\.\d+\]: .*")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7])(?:;[0-9;]*)?m")

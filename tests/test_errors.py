@@ -46,6 +46,7 @@ SAMPLES: list[tuple[SlugkitError, str, type[Exception]]] = [
     (errors.MissingLibraryError("cyclonedx-python-lib", "sbom"), "sbom.missing-library", ImportError),
     (errors.InvalidBudgetError("budget.toml", "slug.max", "not a key"), "budget.invalid", ValueError),
     (errors.BudgetExceededError("budget.toml", ("2K is more than 1K",), LAST), "budget.exceeded", ValueError),
+    (errors.NotReproducibleError("app", ("a", "b")), "slug.not-reproducible", ValueError),
 ]
 ERRORS = [error for error, _, _ in SAMPLES]
 each_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .errors import SlugkitError
     from .logline import LogLine
     from .procfile import Procfile, ProcfileWarning, format_procfile, parse_procfile
+    from .reproduction import Reproduction, reproduce
     from .sandbox import Bubblewrap, Sandbox, Unconfined
     from .slug import Manifest
     from .source import GitSource, TarballSource
@@ -47,6 +48,7 @@ _HOMES = {
     "errors": ("SlugkitError",),
     "logline": ("LogLine",),
     "procfile": ("Procfile", "ProcfileWarning", "format_procfile", "parse_procfile"),
+    "reproduction": ("Reproduction", "reproduce"),
     "sandbox": ("Bubblewrap", "Sandbox", "Unconfined"),
     "slug": ("Manifest",),
     "source": ("GitSource", "TarballSource"),
@@ -77,6 +79,7 @@ __all__ = [
     "ProcfileWarning",
     "PythonBuildpack",
     "ReleaseDefaults",
+    "Reproduction",
     "Sandbox",
     "Slug",
     "SlugBuilder",
@@ -93,6 +96,7 @@ __all__ = [
     "heroku_text",
     "parse_procfile",
     "provenance",
+    "reproduce",
     "sbom",
     "xray",
 ]

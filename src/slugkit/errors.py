@@ -636,3 +636,25 @@ class BudgetExceededError(SlugkitError, ValueError):
     def hint(self) -> str | None:
         """Where to look."""
         return "slugkit inspect says where the bytes are and what a .slugignore would save; or raise the limit"
+
+
+@frozen
+class NotReproducibleError(SlugkitError, ValueError):
+    """Two builds of one source made different slugs; ``paths`` is what differs, ``remedy`` what to do about it."""
+
+    code: ClassVar[str] = "slug.not-reproducible"
+
+    source: str
+    paths: tuple[str, ...]
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        """Name the source and the first few paths."""
+        few = ", ".join(path or "the archive" for path in self.paths[:3])
+        more = f" and {len(self.paths) - 3} more" if len(self.paths) > 3 else ""  # noqa: PLR2004 - the few above
+        return f"two builds of {self.source} differ in {few}{more}"
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about the cause that shows most often."""
+        return self.remedy or "--keep DIR keeps both slugs for a look"

@@ -6,7 +6,7 @@ which the sandbox or the boot script consumes before the app's first instruction
 
 from ._family import Process, extinguish, kill, members, open_init, signal_quietly
 from ._git import git, last_line
-from ._process import DEVNULL, PIPE, STDOUT, DeadlineError, StartError, close, end, exit_status, run, spawn
+from ._process import DEVNULL, PIPE, STDOUT, DeadlineError, StartError, close, end, exit_status, follow, run, spawn
 
 __all__ = [
     "DEVNULL",
@@ -19,6 +19,7 @@ __all__ = [
     "end",
     "exit_status",
     "extinguish",
+    "follow",
     "git",
     "kill",
     "last_line",

@@ -1,11 +1,14 @@
 """Start a command, run one to its end, and tell its exit status."""
 
+import io
 import os
 import selectors
+import signal
 import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import IO
 
 from attrs import define, field
@@ -95,6 +98,35 @@ def run(
     finally:
         end(process, init)
     return Completed(exit_status(process.popen), kept.text())
+
+
+def follow(command: Command, on_line: Callable[[str], None], *, grace: float) -> int:
+    """Run *command*, a program of ours, to its end and return its exit status; *on_line* is shown all its output.
+
+    It clears up after itself: when this is interrupted, it is too, and has *grace* seconds before it is killed.
+
+    Raises:
+        StartError: The program is not there or may not be executed.
+    """
+    try:
+        process = spawn(command, stderr=subprocess.STDOUT)
+    except OSError as error:
+        raise StartError(str(error)) from error
+    stdout = process.popen.stdout
+    assert isinstance(stdout, io.BufferedReader)  # noqa: S101 - spawn() made it a pipe
+    feed = _lines(on_line)
+    try:
+        while data := stdout.read1(_CHUNK):
+            feed(data)
+        feed(b"")
+        return exit_status(process.popen)
+    except BaseException:
+        process.popen.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.popen.wait(grace)
+        raise
+    finally:
+        end(process, None)
 
 
 @define

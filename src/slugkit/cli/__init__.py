@@ -12,6 +12,7 @@ from ._dyno import exec_, start
 from ._errors import error_document, show_error
 from ._output import JSON, emit_json
 from ._procfile import procfile
+from ._reproduce import reproduce
 from ._slug import files, unpack, verify
 from ._xray import diff, inspect
 
@@ -26,7 +27,7 @@ def slugkit() -> None:
     """Turn source trees into slugs, and run slugs on dynos that cannot change them."""
 
 
-for command in (detect, build, inspect, diff, files, verify, unpack, exec_, start, procfile):
+for command in (detect, build, inspect, diff, files, verify, unpack, exec_, start, procfile, reproduce):
     slugkit.add_command(command)
 
 

@@ -24,6 +24,18 @@ buildpack_option = click.option(
     multiple=True,
     help="Use this one - a name, directory, git URL[#ref], .tgz file or URL; again for several, in order.",
 )
+ref_option = click.option("--ref", metavar="REF", help="Build this commit, tag or branch of the git repository SOURCE.")
+runtime_option = click.option(
+    "--runtime",
+    type=click.Choice(["vendored", "stack"]),
+    default="vendored",
+    show_default=True,
+    help="Put the interpreter into the slug, or use the host's.",
+)
+stack_option = click.option("--stack", metavar="NAME", help="What buildpacks see in $STACK; heroku-24 by default.")
+timeout_option = click.option(
+    "--timeout", type=float, default=900.0, show_default=True, metavar="SECONDS", help="Give up after this long."
+)
 
 
 @click.command(short_help="Say which kind of app it is.")
@@ -46,22 +58,14 @@ def detect(source: str, buildpacks: tuple[str, ...], *, sandbox: str, as_json: b
     click.option("-o", "--output", metavar="FILE", help="The slug's file; <name>.slug.tgz here by default."),
     buildpack_option,
     *env_options,
-    click.option("--ref", metavar="REF", help="Build this commit, tag or branch of the git repository SOURCE."),
+    ref_option,
     click.option("--cache-dir", metavar="DIR", help="The app's build cache."),
-    click.option(
-        "--runtime",
-        type=click.Choice(["vendored", "stack"]),
-        default="vendored",
-        show_default=True,
-        help="Put the interpreter into the slug, or use the host's.",
-    ),
-    click.option("--stack", metavar="NAME", help="What buildpacks see in $STACK; heroku-24 by default."),
+    runtime_option,
+    stack_option,
     *document_options,
     click.option("--forbid-secrets", is_flag=True, help="Fail if the value of a config var would be in the slug."),
     click.option("--keep-failed", is_flag=True, help="Keep the workspace of a failed build."),
-    click.option(
-        "--timeout", type=float, default=900.0, show_default=True, metavar="SECONDS", help="Give up after this long."
-    ),
+    timeout_option,
     sandbox_option,
     json_option,
 )
@@ -85,7 +89,6 @@ def build(  # noqa: PLR0913 - one argument an option
     as_json: bool,
 ) -> None:
     """Build SOURCE, a directory, a git repository or a tarball, into a slug."""
-    origin: Source | str = GitSource(Path(source), ref) if ref else source
     documents = Documents(with_sbom, with_provenance)
     with BuildDisplay() as display:
         builder = SlugBuilder(
@@ -100,12 +103,17 @@ def build(  # noqa: PLR0913 - one argument an option
             keep_failed=keep_failed,
             on_event=display.show,
         )
-        slug = builder.build(origin, output or default_output(source))
+        slug = builder.build(named_source(source, ref), output or default_output(source))
     written = documents.write(slug, display.events)
     if as_json:
         emit_json({**described(slug), **written, "reports": display.reports, "timings": display.timings})
     else:
         echo(slug.path)
+
+
+def named_source(source: str, ref: str | None) -> Source | str:
+    """Return what SOURCE and --ref name together."""
+    return GitSource(Path(source), ref) if ref else source
 
 
 def config_vars(env: tuple[str, ...], env_file: IO[str] | None) -> dict[str, str]:
