@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import re
 import shutil
 import stat
@@ -141,6 +142,15 @@ def test_scripts_start_in_the_packs_own_directory(app: Path, tmp_path: Path) -> 
     assert output(app, pack) == [f"{name} here: of the pack" for name in ("detect", "compile", "release")]
     assert (tmp_path / "cache/cache/report").read_text() == "report here: of the pack\n"
     assert not (Path(pack) / "written").exists()
+
+
+def test_the_callers_umask_means_nothing(app: Path, tmp_path: Path) -> None:
+    """A pack runs in its own directory whatever umask the host program has."""
+    before = os.umask(0o077)
+    try:
+        assert output(app, small(tmp_path, compile="umask >&2")) == ["0022"]
+    finally:
+        os.umask(before)
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,8 @@ class ClassicBuildpack:
         here = context.tmp / f"buildpack_{self._stage}"
         if not os.path.lexists(here):
             with writing(here):
-                here.mkdir(mode=0o755)
+                here.mkdir()
+                here.chmod(0o755)  # whatever the umask: the packs' user enters it
                 copy_tree(self.directory, here, skip=is_left_out(self.directory))
                 _make_executable(here, [path.name for path in (here / "bin").iterdir()])
                 if os.geteuid() == 0:
