@@ -649,8 +649,8 @@ class NotReproducibleError(SlugkitError, ValueError):
     remedy: str = ""
 
     def __str__(self) -> str:
-        """Name the source and the first few paths."""
-        few = ", ".join(path or "the archive" for path in self.paths[:3])
+        """Name the source and the first few paths, escaped: they may be hostile."""
+        few = ", ".join(repr(path) if path else "the archive" for path in self.paths[:3])
         more = f" and {len(self.paths) - 3} more" if len(self.paths) > 3 else ""  # noqa: PLR2004 - the few above
         return f"two builds of {self.source} differ in {few}{more}"
 

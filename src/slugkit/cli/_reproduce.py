@@ -115,14 +115,20 @@ def _text(came: Reproduction) -> Iterator[str]:
         yield f"{'varied' if one.varied else 'the same':<9} {one.name:<12} {told}{note}"
     yield ""
     for difference in came.differences[:_MOST_SHOWN]:
-        yield f"{difference.path or 'the archive'}: {_WORDS.get(difference.kind) or _where(difference)}"
-        yield from (f"  {cause.code}: {cause.detail}" for cause in difference.causes)
+        how = _WORDS.get(difference.kind) or _where(difference)
+        yield f"differs   {_inert(difference.path or 'the archive')}: {how}"
+        yield from (f"  {cause.code}: {_inert(cause.detail)}" for cause in difference.causes)
     if len(came.differences) > _MOST_SHOWN:
         yield f"and {len(came.differences) - _MOST_SHOWN} more differences: --json tells all"
     if came.identical:
         yield f"reproducible: {came.slugs[0].diff_id}"
     else:
         yield f"not reproducible: {_named(came.slugs[0])} and {_named(came.slugs[1])}"
+
+
+def _inert(text: str) -> str:
+    """Return *text* without what a CI log would take for a command wherever it stands (``##[error]``)."""
+    return text.replace("##[", "# #[")
 
 
 def _named(slug: BuiltSlug) -> str:

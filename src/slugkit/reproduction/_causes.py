@@ -17,6 +17,7 @@ _PLACE = rb"(?:[\w.@+-]*/)*"
 _HEX = re.compile(
     rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|(?<![0-9a-zA-Z])[0-9a-fA-F]{6,}(?![0-9a-zA-Z])"
 )
+_ALONE = re.compile(rb"(?<![0-9a-zA-Z])\d+(?![0-9a-zA-Z])")
 _WORD = re.compile(rb"[0-9A-Za-z_+/=-]{6,}")
 _MAGIC = {
     b"\x1f\x8b": "gzip",
@@ -124,7 +125,7 @@ def _hex(one: Side, other: Side) -> Cause | None:
 
 
 def _pid(one: Side, other: Side) -> Cause | None:
-    mine, theirs = one.at(NUMBER), other.at(NUMBER)
+    mine, theirs = one.at(_ALONE), other.at(_ALONE)
     if not mine.isdigit() or not theirs.isdigit() or not (one.is_text and other.is_text):
         return None
     small = len(mine + theirs) < 16 and max(int(mine), int(theirs)) < _LARGEST_PID  # noqa: PLR2004 - pids have 7

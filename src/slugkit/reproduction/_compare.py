@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -17,7 +18,9 @@ from ._side import Side
 from ._values import Cause, Difference
 
 _AROUND = 512  # bytes on either side of a difference that are looked at
+_ONE_THING = 16  # bytes; what is longer may have another cause at its end
 _LARGEST_TEXT = 4 * 2**20  # bytes of a file whose order is looked at: all of it is read
+_COUNTED = re.compile(r"[0-9a-fA-F]{6,}|[0-9]+")
 _DEEPEST = 50  # parts of a path
 _MOST_SHOWN = 200  # characters of a link's target
 
@@ -89,19 +92,20 @@ def _one_sided(one: Entries, other: Entries, builds: Builds) -> Iterator[Differe
         yield Difference(entry.path, "only-second", (cause,))
 
 
-def _patterns(entries: list[SurveyedFile]) -> dict[tuple[str, str, str], str]:
-    found: dict[tuple[str, str, str], str] = {}
+def _patterns(entries: list[SurveyedFile]) -> dict[tuple[object, ...], str]:
+    found: dict[tuple[object, ...], str] = {}
     for entry in entries:
         for pattern in _alike(entry):
             found.setdefault(pattern, entry.path)
     return found
 
 
-def _alike(entry: SurveyedFile) -> Iterator[tuple[str, str, str]]:
-    """Yield what entries share whose paths differ in one part only."""
+def _alike(entry: SurveyedFile) -> Iterator[tuple[object, ...]]:
+    """Yield what entries share whose paths differ in numbers only, then those alike but for one part of the path."""
+    yield entry.kind, _COUNTED.sub("*", entry.path)
     parts = entry.path.split("/")
-    for number in range(min(len(parts), _DEEPEST)):
-        yield entry.kind, "/".join(parts[:number]), "/".join(parts[number + 1 :])
+    for number, part in enumerate(parts[:_DEEPEST]):
+        yield entry.kind, entry.sha256, len(part), "/".join(parts[:number]), "/".join(parts[number + 1 :])
 
 
 def _renamed(path: str, twin: str | None, builds: Builds) -> Cause:
@@ -140,8 +144,8 @@ def _windows(
     for found in unequal.ranges:
         begin, end = found.first, found.last + 1
         places = [(begin, begin + min(end - begin, _AROUND), False)]
-        if end - begin > _AROUND:
-            places.append((end - _AROUND, end, True))
+        if end - begin > _ONE_THING:
+            places.append((end - 1, end, True))
         for start, stop, from_end in places:
             sides = []
             for file, size, build in zip(files, unequal.sizes, builds, strict=True):
