@@ -9,10 +9,10 @@ from attrs import frozen
 
 from ._values import Range
 
-_PIECE = 2**20  # bytes
+_PIECE = 2**18  # bytes; what matches a piece takes a hundred times that at worst
 _MOST_RANGES = 8
 _GAP = 16  # equal bytes that do not part two ranges: a changed number has equal digits too
-_CHANGED = re.compile(rb"[^\0]++(?:\0{1,%d}[^\0]++)*+" % (_GAP - 1))
+_CHANGED = re.compile(rb"[^\0]+(?:\0{1,%d}[^\0]+)*" % (_GAP - 1))  # not possessive: 3.11.2 takes a zero too many
 
 
 @frozen
