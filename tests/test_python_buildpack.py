@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import slugkit
 from slugkit._tree import copy_tree
 from slugkit.archive import Slug
 from slugkit.build import SlugBuilder
@@ -289,6 +290,13 @@ print(builder.build(sys.argv[1], sys.argv[3]).diff_id)
         assert done.output.splitlines()[0].startswith("ok /app/.heroku/python")
         assert done.output.splitlines()[1] == sys.base_prefix
         assert f".heroku/python/lib/python{VERSION}/os.py" not in paths
+
+    def test_stack_runtime_is_reproducible(self, tmp_path: Path) -> None:
+        """Built twice from nothing under changed conditions, no file of an environment without interpreter differs."""
+        came = slugkit.reproduce(write_tree(tmp_path / "app", APP), runtime="stack")
+
+        assert came.differences == ()
+        assert came.identical
 
     def test_broken_requirements(self, tmp_path: Path) -> None:
         """A requirement that does not exist fails the build with pip's own last lines, and leaves nothing."""

@@ -117,6 +117,9 @@ def link_stack() -> None:
         path.unlink()
     (ENV / "bin" / VERSION).symlink_to(os.path.realpath(sys.executable))
     link_names()
+    settings = ENV / "pyvenv.cfg"  # virtualenv notes its own command there, which names this build's directory
+    lines = settings.read_text().splitlines(keepends=True)
+    settings.write_text("".join(line for line in lines if not line.startswith("command = ")))
 
 
 def vendor_shared_library() -> None:
