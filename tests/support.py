@@ -1,5 +1,6 @@
 """What several test modules need, each thing once."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,32 @@ from slugkit.testing import write_tree
 
 NOBODY = 65534
 PACKS = Path(__file__).parent / "buildpacks"
+Files = dict[str, str | bytes]
 OF_BASH = {"_", "OLDPWD", "PWD", "SHLVL"}  # variables that every bash sets
+#: Names of files that terminals, pages and CI runners must not obey.
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "a\nb",
+    "\x1b[2J\x07",
+    os.fsdecode(b"bad\xff\xfe"),
+    "::error::owned",
+    "x##[group]y",
+    '"onload="x',
+    "&amp;",
+    "\u202eevil",
+)
+#: An app with much that it has no use for.
+JUNK: Files = {
+    ".git/config": "x" * 2000,
+    "design/logo.psd": "x" * 9000,
+    "docs/manual.md": "x" * 3000,
+    "docs/old/draft.psd": "x" * 4000,
+    "tests/test_app.py": "x" * 5000,
+    "lib/tests/fixture.txt": "x" * 6000,
+    "img/.DS_Store": "x" * 6148,
+    "web/.pytest_cache/x": "x" * 1024,
+    "app.py": "x" * 7000,
+}
 
 
 @contextmanager
@@ -59,3 +85,11 @@ def leftovers(app: Path) -> list[str]:
     here = app.parent / "cache"
     ours = {here / "cache", here / "lock", here / "ci", here / "ci/cache", here / "ci/lock"}
     return sorted(str(path) for path in [*here.glob("*"), *here.glob("ci/*")] if path not in ours)
+
+
+def npm(name: str, version: str, size: int) -> Files:
+    """Return a Node package of *size* bytes, as npm installs it."""
+    return {
+        f"node_modules/{name}/package.json": json.dumps({"name": name, "version": version}),
+        f"node_modules/{name}/index.js": "x" * size,
+    }

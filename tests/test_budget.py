@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from slugkit.errors import BudgetExceededError, InvalidBudgetError
 from slugkit.testing import make_slug
 from slugkit.xray import Budget, SlugReport, annotations, breaches, check_budget, compare, inspect, read_budget
-from test_xray import HOSTILE, npm
+from support import HOSTILE, npm
 
 
 def report(directory: Path, files: dict[str, str | bytes] | None = None) -> SlugReport:
@@ -198,3 +198,13 @@ def test_annotations_are_escaped_as_github_wants() -> None:
         "::error title=Slug over budget (a%2Cb%3Ac%25.toml)::100%25 of%0Ait",
         "::notice title=Where the slug's bytes are::one%0Atwo",
     ]
+
+
+def test_a_package_is_named_once(tmp_path: Path) -> None:
+    """What is largest in a slug are packages, and directories that are none."""
+    with pytest.raises(BudgetExceededError) as caught:
+        check_budget(Budget(max_files=0), report(tmp_path))
+
+    named = [line.partition(": ")[2] for line in caught.value.growers]
+    assert named[:2] == ["npm:left-pad 1.3.0", "lib"]
+    assert "node_modules/left-pad" not in named

@@ -13,7 +13,7 @@ import pytest
 from slugkit.archive import Slug
 from slugkit.cli import run
 from slugkit.testing import make_slug
-from test_xray import HOSTILE, JUNK, npm
+from support import HOSTILE, JUNK, npm
 
 
 @pytest.fixture

@@ -36,8 +36,7 @@ end
 
 
 def found(tmp_path: Path, files: dict[str, str | bytes]) -> tuple[Package, ...]:
-    slug = make_slug(tmp_path, files)
-    return inventory(slug, [file.path for file in slug.files() if file.kind == "file"])
+    return inventory(make_slug(tmp_path, files))
 
 
 def told(packages: tuple[Package, ...]) -> list[tuple[str, str, str]]:
@@ -263,6 +262,16 @@ def test_no_metadata_can_break_it(tmp_path_factory: pytest.TempPathFactory, text
     for package in packages:
         assert (package.name + package.version).isascii()
         assert all(text.isprintable() for text in (package.name, package.version, *package.licenses))
+
+
+def test_metadata_cannot_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more metadata than is read in all, the first counts; the rest is named after its directory."""
+    monkeypatch.setattr("slugkit.inventory._MOST", 300)
+    files: dict[str, str | bytes] = {
+        f"{name}-1.dist-info/METADATA": f"Name: {name}\nVersion: 2\n\n".ljust(140) for name in ("a", "b", "c")
+    }
+
+    assert told(found(tmp_path, files)) == [("pypi", "a", "2"), ("pypi", "b", "2"), ("pypi", "c", "1")]
 
 
 def test_names_that_are_not_text_are_kept(tmp_path: Path) -> None:

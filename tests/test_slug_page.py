@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from slugkit.testing import make_slug
 from slugkit.xray import SlugReport, compare, diff_page, inspect, report_page
 from slugkit.xray._treemap import HEIGHT, WIDTH, Box, Tile, squarify, treemap
-from test_xray import HOSTILE, JUNK, npm
+from support import HOSTILE, JUNK, npm
 
 TAGS = {
     *("html", "head", "meta", "title", "style", "body", "header", "main", "section", "figure", "figcaption", "div"),
@@ -177,3 +177,12 @@ def test_a_way_to_one_directory_is_one_tile(tmp_path: Path) -> None:
     tiles = treemap(report(tmp_path, {"a/b/c/x": "x" * 50_000, "a/b/c/y": "y" * 50_000}))
 
     assert [tile.label for tile in tiles if tile.open] == ["a/b/c"]
+
+
+def test_the_legend_names_what_is_there(tmp_path: Path) -> None:
+    """Each group that has files has its colour; the directory they share has none, and nothing else is promised."""
+    page, _ = pages(tmp_path, {"app.py": "x", **npm("left-pad", "1.3.0", 500)})
+
+    legend = re.findall(r"</i>([^<]*)</li>", page)
+    assert legend == ["the app", "left-pad"]
+    assert "<b>1</b> package<" in page

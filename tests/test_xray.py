@@ -19,20 +19,9 @@ from slugkit.slugignore import patterns
 from slugkit.testing import make_slug, write_tree
 from slugkit.xray import FileChange, Savings, SlugReport, Weight, compare, diff, inspect
 from slugkit.xray._weights import directories, group_of, part_of, parts
+from support import HOSTILE, JUNK, Files, npm
 
 SITE = ".heroku/python/lib/python3.13/site-packages"
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "a\nb",
-    "\x1b[2J\x07",
-    os.fsdecode(b"bad\xff\xfe"),
-    "::error::owned",
-    "x##[group]y",
-    '"onload="x',
-    "&amp;",
-    "\u202eevil",
-)
-Files = dict[str, str | bytes]
 
 
 def xray(tmp_path: Path, files: Files, **process_types: str) -> SlugReport:
@@ -132,6 +121,7 @@ def test_parts_are_what_made_them(path: str, part: str) -> None:
         (f"{SITE}/django-5.2.dist-info/RECORD", f"{SITE}/django"),
         ("node_modules/@types/node/x.ts", "node_modules/@types/node"),
         ("node_modules/a/", "node_modules/a"),
+        ("node_modules/", "node_modules"),
         ("lib/x.py", "."),
     ],
 )
@@ -246,19 +236,6 @@ def test_bytecode_that_names_a_time_is_never_valid(tmp_path: Path) -> None:
     assert {place.path for place in report.stale} == {"a/__pycache__", "d", "e/__pycache__", f"{SITE}/x/__pycache__"}
     assert {one.path for one in report.leftovers} == {"a/__pycache__", "e/__pycache__"}
     assert [one.line for one in report.savings.suggestions] == ["__pycache__"]
-
-
-JUNK: Files = {
-    ".git/config": "x" * 2000,
-    "design/logo.psd": "x" * 9000,
-    "docs/manual.md": "x" * 3000,
-    "docs/old/draft.psd": "x" * 4000,
-    "tests/test_app.py": "x" * 5000,
-    "lib/tests/fixture.txt": "x" * 6000,
-    "img/.DS_Store": "x" * 6148,
-    "web/.pytest_cache/x": "x" * 1024,
-    "app.py": "x" * 7000,
-}
 
 
 def test_suggestions_are_what_the_build_would_leave_out(tmp_path: Path) -> None:
@@ -404,13 +381,6 @@ def test_files_are_added_removed_changed_or_of_another_mode(tmp_path: Path) -> N
         "kind": ("changed", -1),
         "mode": ("mode", 0),
         "new": ("added", 3),
-    }
-
-
-def npm(name: str, version: str, size: int) -> Files:
-    return {
-        f"node_modules/{name}/package.json": json.dumps({"name": name, "version": version}),
-        f"node_modules/{name}/index.js": "x" * size,
     }
 
 

@@ -36,8 +36,9 @@ def writing(path: str | PathLike[str]) -> Iterator[None]:
         raise OutputError(os.fspath(path), error.strerror or str(error)) from error
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Make the file *path* hold *data*: it appears by rename, whole, or stays as it was.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path beside *path*: what is written there takes its place by rename, or is removed after an error.
 
     Raises:
         OutputError: The disk said no, or *path* is there and no file.
@@ -47,10 +48,22 @@ def write_whole(path: Path, data: bytes) -> None:
         if path.exists() and not path.is_file():
             raise OutputError(os.fspath(path), "it is not a regular file")
         try:
-            partial.write_bytes(data)
+            yield partial
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Make the file *path* hold *data*: it appears whole, and on the disk, or stays as it was.
+
+    Raises:
+        OutputError: The disk said no, or *path* is there and no file.
+    """
+    with replacing(path) as partial, partial.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @frozen

@@ -7,6 +7,8 @@ from typing import ClassVar
 
 from attrs import frozen
 
+from .units import few
+
 
 class SlugkitError(Exception):
     """Root of every error slugkit raises on purpose."""
@@ -297,14 +299,15 @@ class SecretInSlugError(SlugkitError, ValueError):
 
     def __str__(self) -> str:
         """Name the config vars and the first files, and no value."""
-        shown = ", ".join(repr(path) for path in self.paths[:3])
-        more = f" and {len(self.paths) - 3} more" if len(self.paths) > 3 else ""  # noqa: PLR2004 - as above
-        return f"the slug would hold the value of {', '.join(self.config_vars)}, in {shown}{more}"
+        shown = few([repr(path) for path in self.paths], most=3)
+        return f"the slug would hold the value of {', '.join(self.config_vars)}, in {shown}"
 
     @property
     def hint(self) -> str | None:
         """Where a secret belongs."""
-        return "read it from the environment when the app runs; what writes it is the source or a buildpack"
+        return (
+            "read it from the environment when the app runs; what writes it is the source or a buildpack"
+        )
 
 
 @frozen
@@ -650,9 +653,8 @@ class NotReproducibleError(SlugkitError, ValueError):
 
     def __str__(self) -> str:
         """Name the source and the first few paths, escaped: they may be hostile."""
-        few = ", ".join(repr(path) if path else "the archive" for path in self.paths[:3])
-        more = f" and {len(self.paths) - 3} more" if len(self.paths) > 3 else ""  # noqa: PLR2004 - the few above
-        return f"two builds of {self.source} differ in {few}{more}"
+        shown = few([repr(path) if path else "the archive" for path in self.paths], most=3)
+        return f"two builds of {self.source} differ in {shown}"
 
     @property
     def hint(self) -> str | None:

@@ -60,6 +60,15 @@ def harmless(text: str, *, keep_colour: bool = False) -> str:
     return controls.sub(lambda match: _spelled(ord(match[0])), text)
 
 
+def plain_text(text: str) -> str:
+    r"""Return *text* `harmless`, and the bytes in it that are no text spelled out: what any document can hold.
+
+    >>> plain_text("a\udcff")
+    'a\\udcff'
+    """
+    return harmless(text).encode("utf-8", "backslashreplace").decode()
+
+
 def _spelled(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - two digits or four
 

@@ -1,6 +1,7 @@
-"""Sizes as people write and read them."""
+"""Sizes and long lists as people write and read them."""
 
 import re
+from collections.abc import Sequence
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 _SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(?:([KMG])(?:iB)?|B)?", re.ASCII)  # MB: of 1000 or 1024? refused
@@ -40,3 +41,13 @@ def parse_size(text: str) -> int:
     if found is None:
         raise ValueError(f"{text!r}: not a size such as 120MiB, 900K or 1048576")
     return int(float(found[1]) * _UNITS[found[2] or ""])
+
+
+def few(texts: Sequence[str], most: int = 5) -> str:
+    """Return the first of *texts* and how many more there are.
+
+    >>> few(["a", "b"]), few("abcdef", most=3)
+    ('a, b', 'a, b, c and 3 more')
+    """
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more

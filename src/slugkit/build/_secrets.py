@@ -11,7 +11,7 @@ from ..events import ConfigVarFound
 from ..slug import MANIFEST_PATH, Manifest
 from ._packs import Emit
 
-_SHORTEST = 8  # bytes; shorter values are found everywhere by chance (security.md 6)
+SHORTEST_SECRET = 8  # bytes; shorter values are found everywhere by chance (security.md 6)
 _CHUNK = 2**20  # bytes read at a time
 
 Wanted = Mapping[str, bytes]
@@ -38,7 +38,7 @@ def leaked(root: Path, config_vars: Mapping[str, str], manifest: Manifest | None
     Contents, names and link targets are searched, each file once, for values of 8 bytes or more, as they are.
     """
     values = {name: value.encode("utf-8", "surrogateescape") for name, value in config_vars.items()}
-    wanted = {name: value for name, value in values.items() if len(value) >= _SHORTEST}
+    wanted = {name: value for name, value in values.items() if len(value) >= SHORTEST_SECRET}
     found: dict[str, list[str]] = {}
     for path, names in _told(root, wanted, manifest) if wanted else ():
         for name in sorted(names):

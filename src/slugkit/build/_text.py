@@ -16,12 +16,11 @@ from ..events import (
     SourceIgnored,
 )
 from ..logline import harmless
-from ..units import human_size
+from ..units import few, human_size
 
 _STEP = "-----> "
 _DETAIL = " " * 7
 _PROBLEM = " !     "
-_MOST_PATHS = 5
 _DEVCENTER = "https://devcenter.heroku.com/articles"
 
 
@@ -56,7 +55,9 @@ def heroku_text(event: BuildEvent) -> tuple[str, ...]:  # noqa: C901, PLR0911, P
         case ProcessTypesDiscovered(declared, defaults, _):
             return (f"{_STEP}Discovering process types", *_discovered(declared, defaults))
         case ConfigVarFound(name, paths):
-            return (f"{_PROBLEM}Warning: the value of config var {name} is in the slug: {_few(paths)}",)
+            return (
+                f"{_PROBLEM}Warning: the value of config var {name} is in the slug: {few([*map(harmless, paths)])}",
+            )
         case PackingStarted():
             return ("", f"{_STEP}Compressing...")
         case SlugPacked(_, size, soft_limit):
@@ -74,11 +75,6 @@ def _chosen(names: tuple[str, ...]) -> tuple[str, ...]:
         return (f"{_STEP}Using buildpack: {names[0]}",)
     listed = (f"{_DETAIL}{number}. {name}" for number, name in enumerate(names, start=1))
     return (f"{_STEP}Using buildpacks:", *listed)
-
-
-def _few(paths: tuple[str, ...]) -> str:
-    more = f" and {len(paths) - _MOST_PATHS} more" if len(paths) > _MOST_PATHS else ""
-    return ", ".join(map(harmless, paths[:_MOST_PATHS])) + more
 
 
 def _discovered(declared: tuple[str, ...], defaults: tuple[str, ...]) -> tuple[str, ...]:

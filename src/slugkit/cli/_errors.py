@@ -1,12 +1,14 @@
 """How the command shows an error: a sentence and a hint for people, a document for programs."""
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import click
 
 from ..errors import CompileFailedError, SlugkitError
-from ._output import plain, printable
+from ._output import emit_json, plain, printable
 
 _LAST_LINES = 5
 
@@ -23,6 +25,17 @@ def show_error(error: SlugkitError) -> None:
     _say(f"error[{error.code}]: {error}")
     if error.hint:
         _say(f"hint: {error.hint}")
+
+
+def conclude(error: SlugkitError | None, document: Mapping[str, Any] | None) -> int:
+    """Print the *document*, if one is wanted, with the *error* in it; show the error; and return the exit status."""
+    told = error_document(error) if error else {}
+    if document is not None:
+        emit_json({**document, **told})
+    if error is None:
+        return 0
+    show_error(error)
+    return 1
 
 
 def _say(text: str) -> None:

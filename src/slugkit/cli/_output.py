@@ -151,7 +151,12 @@ class BuildDisplay:
 def show_lines(event: BuildEvent) -> None:
     """Show on standard error what buildpacks print, and nothing else of a build."""
     if isinstance(event, BuildLine):
-        click.echo(printable(harmless(event.text, keep_colour=True), sys.stderr), err=True)
+        say(event.text)
+
+
+def say(line: str) -> None:
+    """Print one *line* of what a build says on standard error; of what a terminal obeys, only colours stay."""
+    click.echo(printable(harmless(line, keep_colour=True), sys.stderr), err=True)
 
 
 def echo(text: object) -> None:

@@ -1,6 +1,5 @@
 """``slugkit reproduce``."""
 
-import sys
 from collections.abc import Iterator
 from typing import IO, Any, Literal
 
@@ -8,7 +7,6 @@ import attrs
 import click
 
 from ..errors import NotReproducibleError
-from ..logline import harmless
 from ..reproduction import BuiltSlug, Difference, Reproduction
 from ..reproduction import reproduce as build_twice
 from ._build import (
@@ -21,14 +19,13 @@ from ._build import (
     stack_option,
     timeout_option,
 )
-from ._errors import error_document, show_error
+from ._errors import conclude
 from ._output import (
     echo,
-    emit_json,
     env_options,
     json_option,
-    printable,
     sandbox_option,
+    say,
     with_options,
 )
 
@@ -80,23 +77,14 @@ def reproduce(  # noqa: PLR0913 - one argument an option
         sandbox=sandbox,
         timeout=timeout,
         keep=keep,
-        on_line=_say,
+        on_line=say,
     )
     error = None
     if not came.identical:
         error = NotReproducibleError(source, tuple(dict.fromkeys(one.path for one in came.differences)), came.remedy)
-    if as_json:
-        emit_json({**_document(came), **(error_document(error) if error else {})})
-    else:
-        for line in _text(came):
-            echo(line)
-    if error:
-        show_error(error)
-    return 1 if error else 0
-
-
-def _say(line: str) -> None:
-    click.echo(printable(harmless(line, keep_colour=True), sys.stderr), err=True)
+    for line in () if as_json else _text(came):
+        echo(line)
+    return conclude(error, _document(came) if as_json else None)
 
 
 def _document(came: Reproduction) -> dict[str, Any]:
@@ -116,19 +104,14 @@ def _text(came: Reproduction) -> Iterator[str]:
     yield ""
     for difference in came.differences[:_MOST_SHOWN]:
         how = _WORDS.get(difference.kind) or _where(difference)
-        yield f"differs   {_inert(difference.path or 'the archive')}: {how}"
-        yield from (f"  {cause.code}: {_inert(cause.detail)}" for cause in difference.causes)
+        yield f"differs   {difference.path or 'the archive'}: {how}"
+        yield from (f"  {cause.code}: {cause.detail}" for cause in difference.causes)
     if len(came.differences) > _MOST_SHOWN:
         yield f"and {len(came.differences) - _MOST_SHOWN} more differences: --json tells all"
     if came.identical:
         yield f"reproducible: {came.slugs[0].diff_id}"
     else:
         yield f"not reproducible: {_named(came.slugs[0])} and {_named(came.slugs[1])}"
-
-
-def _inert(text: str) -> str:
-    """Return *text* without what a CI log would take for a command wherever it stands (``##[error]``)."""
-    return text.replace("##[", "# #[")
 
 
 def _named(slug: BuiltSlug) -> str:

@@ -11,8 +11,8 @@ from .._tree import write_whole
 from ..archive import Slug
 from ..errors import BudgetExceededError
 from ..xray import Budget, SlugDiff, SlugReport
-from ._errors import error_document, show_error
-from ._output import echo, emit_json, json_option, plain, with_options
+from ._errors import conclude
+from ._output import echo, json_option, plain, with_options
 from ._tables import show_tables
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -41,12 +41,11 @@ def inspect(
 ) -> int:
     """Show what SLUG says of itself, where its bytes are, and what it could do without."""
     budget = _budget(budget_file, github=github)
-    opened = Slug.open(slug)
-    report = xray.inspect(opened)
+    report = xray.inspect(Slug.open(slug))
     if html is not None:
         _write(html, xray.report_page(report, depth))
     if not as_json:
-        for label, value in xray.facts(opened):
+        for label, value in xray.facts(report):
             echo(f"{plain(label):<14} {value}")
         show_tables(xray.report_tables(report, depth))
     return _judge(budget, report, depth, github=github, as_json=as_json)
@@ -86,11 +85,6 @@ def _judge(budget: Budget, found: SlugReport | SlugDiff, depth: int | None, *, g
         xray.check_budget(budget, found)
     except BudgetExceededError as broken:
         error = broken
-    if as_json:
-        emit_json({**found.to_dict(depth), **(error_document(error) if error else {})})
-    if error is None:
-        return 0
-    for line in xray.annotations(error) if github else ():
+    for line in xray.annotations(error) if github and error else ():
         click.echo(line, err=as_json)  # standard output is one document; the runner reads both
-    show_error(error)
-    return 1
+    return conclude(error, found.to_dict(depth) if as_json else None)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from .._tree import copy_tree, remove_tree, writing
+from .._tree import copy_tree, remove_tree, replacing, writing
 from ..environ import user_cache
 from ..errors import OutputError, SourceUnusableError
 from ..source import DirectorySource, Source
@@ -99,12 +99,8 @@ def put(slug: BuiltSlug, directory: Path | None, name: str) -> BuiltSlug:
     if directory is None or slug.path is None:
         return evolve(slug, path=None)
     target = directory / f"{name}.slug.tgz"
-    partial = directory / f".{name}.{uuid.uuid4().hex[:8]}.partial"
-    try:
-        with writing(target):
-            directory.mkdir(exist_ok=True)
-            shutil.copyfile(slug.path, partial)
-            partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing(target):
+        directory.mkdir(exist_ok=True)
+    with replacing(target) as partial:
+        shutil.copyfile(slug.path, partial)
     return evolve(slug, path=target)

@@ -1,11 +1,9 @@
 """What a slug is made of and how it came to be, as other tools read it: an SBOM, and build provenance."""
 
 import importlib
-import os
-import uuid
 from pathlib import Path
 
-from .._tree import writing
+from .._tree import write_whole
 from ..archive import Slug
 from ..errors import MissingLibraryError
 from ._provenance import BUILD_TYPE, BUILDER_ID, provenance
@@ -66,13 +64,5 @@ def write_beside(slug: Slug, kind: str, document: bytes) -> Path:
         OutputError: The disk said no.
     """
     path = beside(slug.path)[kind]
-    partial = path.with_name(f".{uuid.uuid4().hex}.partial")
-    try:
-        with writing(path), partial.open("xb") as file:
-            file.write(document)
-            file.flush()
-            os.fsync(file.fileno())
-            partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, document)
     return path

@@ -21,7 +21,7 @@ from packageurl import PackageURL
 from .._version import __version__
 from ..archive import Slug
 from ..inventory import Package, inventory
-from ..logline import harmless
+from ..logline import plain_text
 from ._resolve import resolved, roots
 
 _SERIAL = uuid.UUID("8c9a7f0e-0d3c-5f0f-9a55-4b6a3c1d2e10")  # of our own making: what serial numbers derive from
@@ -30,7 +30,7 @@ _SLUG = "slug"  # what the document calls the slug itself
 
 def document(slug: Slug) -> bytes:
     """Return what is in *slug* as CycloneDX 1.6 in JSON, keys sorted and without any time."""
-    packages = inventory(slug, [file.path for file in slug.files() if file.kind != "dir"])
+    packages = inventory(slug)
     by_purl = defaultdict(list)
     for package in packages:
         by_purl[_purl(package)].append(package)
@@ -61,9 +61,9 @@ def _app(slug: Slug) -> Component:
     if manifest.platform:
         facts |= {"architecture": manifest.platform.architecture, "libc": manifest.platform.libc}
     return Component(
-        name=_text(slug.path.name.removesuffix(".slug.tgz")),
+        name=plain_text(slug.path.name.removesuffix(".slug.tgz")),
         type=ComponentType.APPLICATION,
-        version=_text(manifest.source_commit or slug.diff_id),
+        version=plain_text(manifest.source_commit or slug.diff_id),
         bom_ref=_SLUG,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=slug.digest.removeprefix("sha256:"))],
         properties=_properties(facts),
@@ -75,9 +75,9 @@ def _tools(slug: Slug) -> list[Component]:
     ours = Component(name="slugkit", type=ComponentType.APPLICATION, version=__version__, bom_ref="tool:slugkit")
     packs = (
         Component(
-            name=_text(pack.name),
+            name=plain_text(pack.name),
             type=ComponentType.APPLICATION,
-            version=_text(pack.version),
+            version=plain_text(pack.version),
             bom_ref=f"buildpack:{number}",
             properties=_properties({"order": str(number), "source": pack.source, "detected": pack.detected}),
         )
@@ -96,7 +96,7 @@ def _component(purl: PackageURL, packages: Sequence[Package]) -> Component:
         bom_ref=str(purl),
         purl=purl,
         licenses=_licenses(packages[0].licenses),
-        evidence=ComponentEvidence(occurrences=[Occurrence(location=_text(one.location)) for one in packages]),
+        evidence=ComponentEvidence(occurrences=[Occurrence(location=plain_text(one.location)) for one in packages]),
     )
 
 
@@ -126,9 +126,4 @@ def _dependency(ref: str, needed: Iterable[str]) -> Dependency:
 
 
 def _properties(facts: Mapping[str, str]) -> list[Property]:
-    return [Property(name=f"slugkit:{name}", value=_text(value)) for name, value in facts.items() if value]
-
-
-def _text(text: str) -> str:
-    """Return *text*, which may be hostile, without what controls a terminal and without bytes that are no text."""
-    return harmless(text).encode("utf-8", "backslashreplace").decode()
+    return [Property(name=f"slugkit:{name}", value=plain_text(value)) for name, value in facts.items() if value]

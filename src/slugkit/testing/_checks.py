@@ -9,17 +9,17 @@ from attrs import frozen
 
 from .. import _exec
 from .._tree import Entry, read_beneath, walk
-from ..build import leaked
+from ..build import SHORTEST_SECRET, leaked
 from ..buildpacks import SCRIPTS
 from ..command import Command
 from ..environ import BUILD_PATH
+from ..units import few
 from ._evidence import Evidence, Step
 
 _REFUSED = re.compile(r"Read-only file system|\bEROFS\b", re.IGNORECASE)
 _DENIED = re.compile(r"Permission denied|\bEACCES\b", re.IGNORECASE)
 _BLAMED = re.compile(r"(?<![\w.])/(?!app\b|tmp\b|dev\b|proc\b)[\w./+-]+")
 _READABLE = re.compile(r"(?<![\w.])/(?:etc|usr|bin|sbin|lib\w*)/[\w./+-]+")  # what is denied there is a write
-_SHORTEST_SECRET = 8  # bytes; shorter values are found everywhere by chance (security.md 6)
 
 
 @frozen
@@ -74,7 +74,7 @@ def _shebangs(seen: Seen) -> Iterator[Finding]:
 
 def _detect(seen: Seen) -> Iterator[Finding]:
     for pack, changed in seen.evidence.detect_changes:
-        yield Finding("detect.writes", pack, f"bin/detect changes BUILD_DIR: {_few(changed)}; only compile may")
+        yield Finding("detect.writes", pack, f"bin/detect changes BUILD_DIR: {few(changed)}; only compile may")
     for pack in seen.evidence.unnamed:
         yield Finding("detect.no-name", pack, "bin/detect prints no name for the app")
 
@@ -82,7 +82,7 @@ def _detect(seen: Seen) -> Iterator[Finding]:
 def _outside(seen: Seen) -> Iterator[Finding]:
     where = "BUILD_DIR, CACHE_DIR, /tmp and /app are what it may write to"
     for pack, paths in seen.evidence.outside:
-        yield Finding("compile.writes-outside", pack, f"it writes {_few(paths)}: {where}")
+        yield Finding("compile.writes-outside", pack, f"it writes {few(paths)}: {where}")
     for step in seen.evidence.steps:
         for line in step.output.split("\n"):
             path = _BLAMED.search(line) if _REFUSED.search(line) else None
@@ -94,7 +94,7 @@ def _outside(seen: Seen) -> Iterator[Finding]:
 
 def _left(seen: Seen) -> Iterator[Finding]:
     for left in seen.evidence.left:
-        message = f"{left.command} leaves processes running: {_few(left.processes)}; a build ends with its scripts"
+        message = f"{left.command} leaves processes running: {few(left.processes)}; a build ends with its scripts"
         yield Finding("process.left", left.buildpack, message)
 
 
@@ -156,7 +156,7 @@ def _slug_paths(seen: Seen) -> Iterator[Finding]:
 
 
 def _secrets(seen: Seen) -> Iterator[Finding]:
-    secrets = {name: value for name, value in seen.config_vars.items() if len(value.encode()) >= _SHORTEST_SECRET}
+    secrets = {name: value for name, value in seen.config_vars.items() if len(value.encode()) >= SHORTEST_SECRET}
     for name, value in secrets.items():
         for step in seen.evidence.steps:
             if value in step.output:
@@ -209,8 +209,3 @@ def _scripts(seen: Seen) -> list[Path]:
 
 def _steps(seen: Seen, name: str) -> list[Step]:
     return [step for step in seen.evidence.steps if step.name == name]
-
-
-def _few(things: tuple[str, ...], most: int = 5) -> str:
-    more = f" and {len(things) - most} more" if len(things) > most else ""
-    return ", ".join(things[:most]) + more

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from ..errors import BudgetExceededError, InvalidBudgetError
 from ..logline import harmless
 from ..units import human_growth, human_size, parse_size
-from ._diff import Growth, SlugDiff
+from ._diff import SlugDiff
 from ._report import SlugReport
 from ._weights import NOTHING, ROOT, group_of, part_of
 
@@ -150,16 +150,16 @@ def growers(found: SlugReport | SlugDiff) -> tuple[str, ...]:
     """Return the packages and directories that grew most, or of a single slug are largest, one a line."""
     if isinstance(found, SlugReport):
         packages = [(f"{one.ecosystem}:{one.name} {one.version}", one.weight) for one in found.packages[:_MOST_NAMED]]
-        places = [(one.path, one.weight) for one in found.outline() if one.path != ROOT][:_MOST_NAMED]
+        places = [(one.path, one.weight) for one in found.outline() if _is_own(one.path)][:_MOST_NAMED]
         return tuple(harmless(f"{human_size(weight.size)} unpacked: {name}") for name, weight in (*packages, *places))
-    grown = [*found.package_sizes[:_MOST_NAMED], *_own(found)[:_MOST_NAMED]]
+    grown = [*found.package_sizes[:_MOST_NAMED], *[one for one in found.outline() if _is_own(one.name)][:_MOST_NAMED]]
     positive = [one for one in grown if one.growth.size > 0]
     return tuple(harmless(f"{human_growth(one.growth.size)} unpacked: {one.name}") for one in positive)
 
 
-def _own(found: SlugDiff) -> list[Growth]:
-    """Return the directories that are no packages: those are named already."""
-    return [one for one in found.outline() if one.name != ROOT and group_of(f"{one.name}/") == part_of(f"{one.name}/")]
+def _is_own(path: str) -> bool:
+    """Return whether the directory *path* is no package: those are named already."""
+    return path != ROOT and group_of(f"{path}/") == part_of(f"{path}/")
 
 
 def _slug(budget: Budget, report: SlugReport) -> Iterator[Breach]:

@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
-from ..logline import harmless
+from ..logline import harmless, plain_text
 from ..units import human_growth, human_size
 from ._diff import SlugDiff
 from ._report import SlugReport
 from ._style import STYLE
-from ._tables import Table, diff_tables, report_tables
+from ._tables import Table, diff_tables, facts, report_tables
 from ._treemap import HEIGHT, WIDTH, Tile, treemap
 from ._weights import ROOT, Weight, group_of, heaviest, weigh
 
@@ -23,8 +23,7 @@ Colour = Callable[[Tile], str]
 
 def text(value: str) -> str:
     """Return *value* as text of a page: nothing in it is markup, a control character, or no character at all."""
-    plain = harmless(value).encode("utf-8", "backslashreplace").decode()
-    return escape(plain, quote=True)
+    return escape(plain_text(value), quote=True)
 
 
 def report_page(report: SlugReport, depth: int | None = None) -> str:
@@ -33,17 +32,16 @@ def report_page(report: SlugReport, depth: int | None = None) -> str:
     cards = [
         (human_size(report.size), "compressed"),
         (human_size(report.weight.size), "unpacked"),
-        (f"{report.weight.files:,}", "files"),
-        (str(len(report.packages)), "packages"),
-        *(
-            [(human_size(report.savings.weight.packed), "a .slugignore would save")]
-            if report.savings.suggestions
-            else []
-        ),
+        _count(report.weight.files, "file"),
+        _count(len(report.packages), "package"),
     ]
-    legend = [*((colour, _called(group)) for group, colour in colours.items()), (_OTHER, "everything else")]
+    if report.savings.suggestions:
+        cards.append((human_size(report.savings.weight.packed), "a .slugignore would save"))
+    legend = [(colour, _called(group)) for group, colour in colours.items()]
+    if len(colours) == _COLOURS:
+        legend.append((_OTHER, "everything else"))
     figure = _figure(treemap(report), lambda tile: colours.get(group_of(tile.path + "/"), _OTHER), legend)
-    return _page(report.path, "What is in", cards, figure, _facts(report), report_tables(report, depth))
+    return _page(report.path, "What is in", cards, figure, facts(report), report_tables(report, depth))
 
 
 def diff_page(diff: SlugDiff, depth: int | None = None) -> str:
@@ -54,7 +52,7 @@ def diff_page(diff: SlugDiff, depth: int | None = None) -> str:
         (human_size(diff.new.size), "compressed now"),
         (human_growth(diff.new.weight.size - diff.old.weight.size), "unpacked"),
         (f"{diff.new.weight.files - diff.old.weight.files:+,}", "files"),
-        (str(len(diff.packages)), "packages changed"),
+        (str(len(diff.packages)), "packages changed" if len(diff.packages) != 1 else "package changed"),
     ]
     legend = [("new", "new"), ("grew", "grew"), ("shrank", "shrank"), ("changed", "changed"), ("same", "as before")]
     figure = _figure(treemap(diff.new), _growth_colour(diff), legend)
@@ -62,27 +60,16 @@ def diff_page(diff: SlugDiff, depth: int | None = None) -> str:
     return _page(diff.new.path, "What has changed in", cards, figure, facts, diff_tables(diff, depth))
 
 
-def _facts(report: SlugReport) -> Sequence[tuple[str, str]]:
-    manifest = report.manifest
-    said = [
-        ("digest", report.digest),
-        ("diff_id", report.diff_id),
-        *((f"type {name}", command) for name, command in manifest.process_types.items()),
-        *(("buildpack", f"{pack.name} {pack.version} ({pack.detected})") for pack in manifest.buildpacks),
-        ("stack", manifest.stack),
-        ("platform", f"{manifest.platform.architecture} {manifest.platform.libc}" if manifest.platform else ""),
-        ("commit", manifest.source_commit or ""),
-        ("builder", manifest.builder),
-    ]
-    return [(label, value) for label, value in said if value]
-
-
 def _colours(report: SlugReport) -> Mapping[str, str]:
     """Return a colour for each of what weighs most: the app's own files first, then parts and packages."""
-    sums = weigh(report.files, lambda file: group_of(file.path + "/"))
+    sums = weigh(report.files, lambda file: group_of(file.path) if file.kind != "dir" else None)
     sums.pop(ROOT, None)
     groups = [ROOT, *heaviest(sums, lambda group: sums[group], str)]
     return {group: f"c{number}" for number, group in enumerate(groups[:_COLOURS])}
+
+
+def _count(number: int, noun: str) -> tuple[str, str]:
+    return f"{number:,}", noun if number == 1 else f"{noun}s"
 
 
 def _called(group: str) -> str:

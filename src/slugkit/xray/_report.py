@@ -5,14 +5,13 @@ from typing import Any
 from attrs import asdict, field, frozen
 
 from ..archive import Slug, SurveyedFile
-from ..inventory import inventory
+from ..inventory import installed, is_metadata, read_files
 from ..slug import Manifest
 from ._savings import Savings, savings
 from ._waste import Duplicate, Leftover, duplicates, is_bytecode, leftovers, places, stale_bytecode
 from ._weights import ROOT, PackageWeight, Place, Weight, depth, directories, flat, packages, parts, ways_through, weigh
 
-_SLUGIGNORE, _LARGEST_SLUGIGNORE = ".slugignore", 2**16
-_HEAD = 16  # bytes of a .pyc that say how it is validated
+_SLUGIGNORE = ".slugignore"
 _SHARE = 100  # a directory of less than a hundredth of a slug is no landmark
 
 
@@ -81,8 +80,8 @@ def inspect(slug: Slug) -> SlugReport:
     """
     files = slug.survey()
     paths = {file.path for file in files if file.kind != "dir"}
-    heads = slug.read(is_bytecode, limit=_HEAD) if any(map(is_bytecode, paths)) else {}
-    stale = stale_bytecode(heads, paths)
+    texts = read_files(slug, files, is_metadata, is_bytecode, _SLUGIGNORE.__eq__)
+    stale = stale_bytecode(texts, paths)
     return SlugReport(
         path=str(slug.path),
         size=slug.size,
@@ -93,18 +92,15 @@ def inspect(slug: Slug) -> SlugReport:
         weight=weigh(files, lambda _: ROOT).get(ROOT, Weight()),
         directories=directories(files),
         parts=parts(files),
-        packages=packages(files, inventory(slug, tuple(paths))),
+        packages=packages(files, installed(paths, texts)),
         duplicates=duplicates(files),
         leftovers=leftovers(files, stale),
         stale=places(stale, files),
-        savings=savings(files, slug.process_types.values(), stale, _slugignore(slug, paths)),
+        savings=savings(
+            files, slug.process_types.values(), stale, texts.get(_SLUGIGNORE, b"").decode("utf-8", "replace")
+        ),
         files=files,
     )
-
-
-def _slugignore(slug: Slug, paths: set[str]) -> str:
-    found = slug.read(_SLUGIGNORE.__eq__, limit=_LARGEST_SLUGIGNORE) if _SLUGIGNORE in paths else {}
-    return found.get(_SLUGIGNORE, b"").decode("utf-8", "replace")
 
 
 def identity(report: SlugReport) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
-from ..archive import Slug
 from ..units import human_growth, human_size
 from ._diff import Growth, SlugDiff
 from ._report import SlugReport
@@ -34,17 +33,17 @@ _STALE = "it names its source's time, which a slug does not keep: compileall --i
 _WEIGHT = ("compressed", "unpacked", "files")
 
 
-def facts(slug: Slug) -> list[tuple[str, str]]:
-    """Return what *slug* says of itself, as pairs of a label and a text."""
-    manifest = slug.manifest
+def facts(report: SlugReport) -> list[tuple[str, str]]:
+    """Return what the slug of *report* says of itself, as pairs of a label and a text."""
+    manifest = report.manifest
     platform = manifest.platform
     return [
-        ("slug", str(slug.path)),
-        ("size", f"{human_size(slug.size)} ({slug.size} bytes)"),
-        ("digest", slug.digest),
-        ("diff_id", slug.diff_id),
-        ("checksum", slug.checksum),
-        *((f"type {name}", command) for name, command in slug.process_types.items()),
+        ("slug", report.path),
+        ("size", f"{human_size(report.size)} ({report.size} bytes)"),
+        ("digest", report.digest),
+        ("diff_id", report.diff_id),
+        ("checksum", report.checksum),
+        *((f"type {name}", command) for name, command in manifest.process_types.items()),
         *(("buildpack", f"{p.name} {p.version} ({p.detected})") for p in manifest.buildpacks),
         ("stack", manifest.stack or "unknown"),
         ("platform", f"{platform.architecture} {platform.libc}" if platform else "unknown"),

@@ -93,13 +93,14 @@ def is_bytecode(path: str) -> bool:
     return path.endswith(".pyc")
 
 
-def stale_bytecode(heads: Mapping[str, bytes], paths: set[str]) -> tuple[str, ...]:
-    """Return those of the ``.pyc`` files *heads* (first bytes by path) that Python would write anew at every start.
+def stale_bytecode(texts: Mapping[str, bytes], paths: set[str]) -> tuple[str, ...]:
+    """Return those ``.pyc`` files among *texts* (contents by path) that Python would write anew at every start.
 
     They name the time of their source, and in a slug no file has the time it had where the bytecode was made. A
     ``.pyc`` without a source beside it (among *paths*) is run as it is and is never stale.
     """
-    return tuple(sorted(path for path, head in heads.items() if _names_a_time(head) and _has_source(path, paths)))
+    compiled = (path for path, text in texts.items() if is_bytecode(path) and _names_a_time(text[:_HEAD]))
+    return tuple(sorted(path for path in compiled if _has_source(path, paths)))
 
 
 def _names_a_time(head: bytes) -> bool:

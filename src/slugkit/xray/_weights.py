@@ -151,9 +151,9 @@ def group_of(path: str) -> str:
     ('node_modules/a', '.heroku/python')
     """
     part = part_of(path)
-    if part.rpartition("/")[2] not in {"node_modules", "site-packages"}:
-        return part
     first, _, second = path.removeprefix(f"{part}/").partition("/")
+    if not first or part.rpartition("/")[2] not in {"node_modules", "site-packages"}:
+        return part
     if first.endswith((".dist-info", ".egg-info")):
         first = first.partition("-")[0]  # it goes with the package
     scoped = first.startswith("@") and second
