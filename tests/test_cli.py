@@ -416,6 +416,8 @@ def test_a_leak_is_shown_and_can_be_forbidden(app: Path, here: Path, capsys: pyt
     assert run([*arguments, "--forbid-secrets"]) == 1
     assert "error[build.secret-in-slug]: the slug would hold the value of TOKEN, in '.env'\n" in capsys.readouterr().err
     assert list(here.iterdir()) == []
+    assert run([*arguments, "--forbid-secrets", "--not-secret", "TOKEN"]) == 0
+    assert "Warning" not in capsys.readouterr().err
     assert run(arguments) == 0
     told = capsys.readouterr()
     assert " !     Warning: the value of config var TOKEN is in the slug: .env\n" in told.err

@@ -1,6 +1,7 @@
 """Values of config vars do not get into slugs unseen."""
 
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -107,13 +108,21 @@ def leaking(context: BuildContext) -> None:
         (context.build_dir / name).write_text(f"TOKEN={context.config_vars.get('TOKEN')}\n")
 
 
-def builder(tmp_path: Path, events: list[BuildEvent], pack: FakeBuildpack, *, forbidden: bool = False) -> SlugBuilder:
+def builder(
+    tmp_path: Path,
+    events: list[BuildEvent],
+    pack: FakeBuildpack,
+    *,
+    forbidden: bool = True,
+    not_secret: Sequence[str] = (),
+) -> SlugBuilder:
     return SlugBuilder(
         buildpacks=[pack],
         config_vars={"TOKEN": TOKEN, "OTHER": "not in there"},
         cache_dir=tmp_path / "cache",
-        forbid_secrets=forbidden,
         on_event=events.append,
+        forbid_secrets=forbidden,
+        not_secret=not_secret,
     )
 
 
@@ -123,7 +132,7 @@ def test_a_build_tells_what_leaks(tmp_path: Path) -> None:
     events: list[BuildEvent] = []
     app = write_tree(tmp_path / "app", {"Procfile": "web: run\n"})
 
-    slug = builder(tmp_path, events, FakeBuildpack(on_compile=leaking)).build(app, tmp_path / "o.tgz")
+    slug = builder(tmp_path, events, FakeBuildpack(on_compile=leaking), forbidden=False).build(app, tmp_path / "o.tgz")
 
     (found,) = (event for event in events if isinstance(event, ConfigVarFound))
     assert found == ConfigVarFound("TOKEN", (".env", "b", "c", "d", "e", "f\n"))
@@ -142,12 +151,27 @@ def test_secrets_can_be_forbidden(tmp_path: Path) -> None:
     (tmp_path / "o.tgz").write_bytes(b"older")
 
     with pytest.raises(SecretInSlugError) as caught:
-        builder(tmp_path, events, FakeBuildpack(on_compile=leaking), forbidden=True).build(app, tmp_path / "o.tgz")
+        builder(tmp_path, events, FakeBuildpack(on_compile=leaking)).build(app, tmp_path / "o.tgz")
 
     assert (caught.value.config_vars, caught.value.paths[:2]) == (("TOKEN",), (".env", "b"))
     assert str(caught.value) == "the slug would hold the value of TOKEN, in '.env', 'b', 'c' and 3 more"
     assert (tmp_path / "o.tgz").read_bytes() == b"older"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["app", "cache", "o.tgz"]
+
+
+@needs_sandbox
+def test_what_is_no_secret_may_be_in_a_slug(tmp_path: Path) -> None:
+    """A config var that is said to be no secret is neither told nor refused; every other one still is."""
+    events: list[BuildEvent] = []
+    app = write_tree(tmp_path / "app", {"Procfile": "web: run\n"})
+    pack = FakeBuildpack(on_compile=leaking)
+
+    builder(tmp_path, events, pack, not_secret=["TOKEN"]).build(app, tmp_path / "o.tgz")
+
+    assert not [event for event in events if isinstance(event, ConfigVarFound)]
+    for others in (["OTHER"], "A TOKEN or two"):  # a text in place of a list names nothing
+        with pytest.raises(SecretInSlugError):
+            builder(tmp_path, events, pack, not_secret=others).build(app, tmp_path / "o.tgz")
 
 
 @needs_sandbox
@@ -157,7 +181,7 @@ def test_the_manifest_is_part_of_a_slug(tmp_path: Path) -> None:
     app = write_tree(tmp_path / "app", {"Procfile": "web: run\n"})
 
     with pytest.raises(SecretInSlugError) as caught:
-        builder(tmp_path, [], pack, forbidden=True).build(app, tmp_path / "o.tgz")
+        builder(tmp_path, [], pack).build(app, tmp_path / "o.tgz")
 
     assert caught.value.paths == (".slugkit/manifest.json",)
 
@@ -168,6 +192,6 @@ def test_a_build_that_leaks_nothing_says_nothing(tmp_path: Path) -> None:
     events: list[BuildEvent] = []
     app = write_tree(tmp_path / "app", {"Procfile": "web: run $TOKEN\n"})
 
-    builder(tmp_path, events, FakeBuildpack(), forbidden=True).build(app, tmp_path / "o.tgz")
+    builder(tmp_path, events, FakeBuildpack()).build(app, tmp_path / "o.tgz")
 
     assert not [event for event in events if isinstance(event, ConfigVarFound)]

@@ -306,7 +306,7 @@ class SecretInSlugError(SlugkitError, ValueError):
     def hint(self) -> str | None:
         """Where a secret belongs."""
         return (
-            "read it from the environment when the app runs; what writes it is the source or a buildpack"
+            "read it from the environment when the app runs; if it is no secret: not_secret=[...] or --not-secret NAME"
         )
 
 

@@ -95,6 +95,7 @@ class SlugBuilder:
         host_env: Names of host variables that builds may see.
         runtime: Whether interpreters travel in the slug ("vendored") or are the host's ("stack").
         forbid_secrets: Refuse to pack an app that holds the value of a config var of 8 bytes or more.
+        not_secret: Names of config vars whose values may be in the slug.
         keep_failed: Keep the workspace of a failed build; the error says where.
         on_event: Called with each event, in order, never concurrently.
     """
@@ -109,6 +110,7 @@ class SlugBuilder:
     host_env: Sequence[str] = HOST_ENV
     runtime: Runtime = "vendored"
     forbid_secrets: bool = False
+    not_secret: Sequence[str] = ()
     keep_failed: bool = False
     on_event: Callable[[BuildEvent], None] | None = None
     _reported: _Reported = field(factory=_Reported, init=False, repr=False, eq=False)
@@ -162,8 +164,9 @@ class SlugBuilder:
         """
         with self._reporting():
             path = checked_output(output)
+            secrets = {name: self.config_vars[name] for name in self.config_vars.keys() - self.not_secret}
+            report_secrets(app.root, secrets, app.manifest, self._emit, forbidden=self.forbid_secrets)
             self._emit(PackingStarted(*measure(app.root)))
-            report_secrets(app.root, self.config_vars, app.manifest, self._emit, forbidden=self.forbid_secrets)
             digests = pack(
                 app.root,
                 app.manifest,

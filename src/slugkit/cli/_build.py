@@ -64,6 +64,9 @@ def detect(source: str, buildpacks: tuple[str, ...], *, sandbox: str, as_json: b
     stack_option,
     *document_options,
     click.option("--forbid-secrets", is_flag=True, help="Fail if the value of a config var would be in the slug."),
+    click.option(
+        "--not-secret", metavar="NAME", multiple=True, help="Let the value of this config var be in the slug."
+    ),
     click.option("--keep-failed", is_flag=True, help="Keep the workspace of a failed build."),
     timeout_option,
     sandbox_option,
@@ -83,6 +86,7 @@ def build(  # noqa: PLR0913 - one argument an option
     with_sbom: bool,
     with_provenance: bool,
     forbid_secrets: bool,
+    not_secret: tuple[str, ...],
     keep_failed: bool,
     timeout: float,
     sandbox: str,
@@ -100,6 +104,7 @@ def build(  # noqa: PLR0913 - one argument an option
             stack=stack,
             runtime=runtime,
             forbid_secrets=forbid_secrets,
+            not_secret=not_secret,
             keep_failed=keep_failed,
             on_event=display.show,
         )
