@@ -81,9 +81,9 @@ def lines(events: list[BuildEvent]) -> list[str]:
 
 
 def leftovers(app: Path) -> list[str]:
-    """Return what builds of *app* left in the cache directory beside it, but for the caches and the locks."""
+    """Return what builds of *app* left in the cache directory beside it, but for what is kept."""
     here = app.parent / "cache"
-    ours = {here / "cache", here / "lock", here / "ci", here / "ci/cache", here / "ci/lock"}
+    ours = {here / "cache", here / "lock", here / "ci", here / "ci/cache", here / "ci/lock", here / "segments"}
     return sorted(str(path) for path in [*here.glob("*"), *here.glob("ci/*")] if path not in ours)
 
 

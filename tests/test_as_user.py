@@ -153,7 +153,7 @@ def test_a_user_builds(told: dict[str, Any]) -> None:
     """An ordinary user builds an app to its end, and the workspace is gone."""
     assert told["events"][0] == "BuildStarted"
     assert told["events"][-1] == "SlugPacked"
-    assert sorted(told["work"]) == ["cache", "lock"]
+    assert sorted(told["work"]) == ["cache", "lock", "segments"]
 
 
 def test_a_user_runs_confined(told: dict[str, Any]) -> None:

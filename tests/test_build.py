@@ -38,6 +38,7 @@ from slugkit.events import (
     BuildpackDetected,
     BuildpacksChosen,
     BuildStarted,
+    PackingProgressed,
     PackingStarted,
     ProcessTypesDiscovered,
     ProcfileWarned,
@@ -85,8 +86,8 @@ def lines(events: list[BuildEvent]) -> list[str]:
 
 
 def leftovers(tmp_path: Path) -> list[str]:
-    """Return what a build left in its cache directory beside the cache and the lock."""
-    return sorted(p.name for p in (tmp_path / "cache").iterdir() if p.name not in {"cache", "lock"})
+    """Return what a build left in its cache directory beside what is kept."""
+    return sorted(p.name for p in (tmp_path / "cache").iterdir() if p.name not in {"cache", "lock", "segments"})
 
 
 # -- the narrative ---------------------------------------------------------------------------------------------
@@ -111,7 +112,9 @@ def test_a_build_tells_its_story_in_order(app: Path, tmp_path: Path) -> None:
         BuildpackDetected("fake", "Fake"),
         BuildLine("-----> Working"),
         ProcessTypesDiscovered(("web",), (), "Fake"),
-        PackingStarted(3, len("web: run\n") + len("content\n") + len("*.psd\n")),
+        PackingStarted(3, total := len("web: run\n") + len("content\n") + len("*.psd\n")),
+        PackingProgressed(0, 0),  # the manifest
+        PackingProgressed(3, total),
         SlugPacked(str(tmp_path / "o.tgz"), slug.size, 300 * 2**20),
     ]
     assert [(event.step, getattr(event, "status", None)) for event in steps] == [

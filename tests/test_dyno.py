@@ -441,7 +441,9 @@ def test_leaving_the_block_leaves_nothing(tmp_path: Path, slug: Slug) -> None:
         runner.run(slug, "true")
 
     assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
-    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["census", "digests", "staging", "unpacked"]
+    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == [
+        *("digests", "lock", "records", "staging", "unpacked"),
+    ]
     assert list((tmp_path / "store/staging").iterdir()) == []
 
 

@@ -13,6 +13,7 @@ from slugkit.errors import SlugkitError
 LAST = ("one", "two")
 # Each class once, with every field set to something that can be told from the others.
 SAMPLES: list[tuple[SlugkitError, str, type[Exception]]] = [
+    (errors.CorruptStoreError("store/index.json", "no JSON"), "store.corrupt", ValueError),
     (errors.ProcfileSyntaxError("no blank", 2, 5, "web:a", "write it so"), "procfile.syntax", ValueError),
     (errors.ProcfileUnreadableError("Procfile", "not UTF-8"), "procfile.unreadable", ValueError),
     (errors.InvalidConfigVarError("1A", "not a name"), "config.invalid", ValueError),

@@ -21,7 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slugkit.archive import EPOCH, Digests, Slug, pack
-from slugkit.archive._gzip import MemberWriter, inflate
+from slugkit.archive._gzip import compress, decompress, extra_field, inflate
+from slugkit.archive._index import LARGEST_SEGMENT, read_index
 from slugkit.archive._tar import BLOCK, END, Kind, Member, header, members, padding
 from slugkit.archive._unpack import TarStream
 from slugkit.errors import CorruptSlugError, OutputError, SlugkitError, SlugTooLargeError, UnsafeMemberError
@@ -212,6 +213,86 @@ def test_a_slug_opened_again_tells_the_same_digests(tmp_path: Path, reference: D
     assert slug.checksum == reference.digest.replace("sha256:", "SHA256:")
 
 
+def _bulk(root: Path, edited: int | None = None) -> Path:
+    """Make 24 MB in 600 files, half of it noise; *edited* names one that is changed."""
+    for number in range(600):
+        noise = random.Random(number).randbytes(20_000)
+        path = root / f"d{number % 7}" / f"{number:03d}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((b"edited" if number == edited else b"") + noise + noise[::-1].hex().encode()[:20_000])
+    return root
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_cpu_count_is_the_same_slug(tmp_path: Path, threads: int) -> None:
+    """One CPU or several make the same file, of several segments."""
+    root, before = _bulk(tmp_path / "app"), os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(sorted(before)[:threads]))
+    try:
+        one = pack(root, MANIFEST, tmp_path / "one.tgz")
+    finally:
+        os.sched_setaffinity(0, before)
+
+    assert one == pack(root, MANIFEST, tmp_path / "all.tgz")
+    with (tmp_path / "one.tgz").open("rb") as file:
+        index = read_index(file, "x")
+    assert index is not None
+    assert len(index.segments) > 4
+
+
+def test_an_edit_changes_the_segments_around_it(tmp_path: Path) -> None:
+    """After an edit of one file nearly all segments are the same bytes: caches, stores and registries have them."""
+    indexes = []
+    for name, edited in (("old", None), ("new", 300)):
+        pack(_bulk(tmp_path / name, edited), MANIFEST, tmp_path / f"{name}.tgz")
+        with (tmp_path / f"{name}.tgz").open("rb") as file:
+            index = read_index(file, "x")
+        assert index is not None
+        indexes.append([segment.sha256 for segment in index.segments])
+    old, new = indexes
+
+    assert 1 <= len(set(new) - set(old)) <= 2
+    assert len(set(new) & set(old)) >= len(new) - 2
+
+
+def test_a_cached_segment_is_the_same_slug(tmp_path: Path) -> None:
+    """With a cache, empty, filled or damaged, the slug is the same file; what is damaged in it is made again."""
+    root, cache = _bulk(tmp_path / "app"), tmp_path / "cache"
+    plain = pack(root, MANIFEST, tmp_path / "plain.tgz")
+    first = pack(root, MANIFEST, tmp_path / "first.tgz", cache=cache)
+    kept = {path.name: path.read_bytes() for path in cache.iterdir()}
+    again = pack(root, MANIFEST, tmp_path / "again.tgz", cache=cache)
+    for number, path in enumerate(cache.iterdir()):
+        path.write_bytes([b"", path.read_bytes()[:-1], b"x" * 100, bytes(reversed(path.read_bytes()))][number % 4])
+    damaged = pack(root, MANIFEST, tmp_path / "damaged.tgz", cache=cache)
+
+    assert plain == first == again == damaged
+    assert len(kept) > 4
+    assert {path.name: path.read_bytes() for path in cache.iterdir()} == kept
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing(tmp_path: Path) -> None:
+    """Packing with a file in the cache's place makes the same slug."""
+    (tmp_path / "cache").write_text("a file")
+
+    plain = pack(_app(tmp_path / "app"), MANIFEST, tmp_path / "plain.tgz")
+    assert pack(tmp_path / "app", MANIFEST, tmp_path / "o.tgz", cache=tmp_path / "cache") == plain
+    assert (tmp_path / "cache").read_text() == "a file"
+
+
+def test_leftovers_of_the_killed_are_collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a writer left that was killed between two calls goes with the next slug there, once it is a minute old."""
+    (tmp_path / "out").mkdir()
+    for name in (".o.tgz.0123abcd.partial", ".p.tgz.0123abcd.partial"):
+        (tmp_path / "out" / name).write_text("half")
+    pack(_app(tmp_path / "app"), MANIFEST, tmp_path / "out/o.tgz")
+    assert len(_listing(tmp_path / "out")) == 3
+    monkeypatch.setattr("slugkit._whole._STALE", -1.0)
+    pack(tmp_path / "app", MANIFEST, tmp_path / "out/o.tgz")
+
+    assert _listing(tmp_path / "out") == [".p.tgz.0123abcd.partial", "o.tgz"]
+
+
 def test_gzip_header_tells_no_time_and_no_name(tmp_path: Path, reference: Digests) -> None:
     """The gzip header holds neither the clock nor a file name."""
     assert reference.size
@@ -225,12 +306,13 @@ def test_gzip_header_tells_no_time_and_no_name(tmp_path: Path, reference: Digest
 
 
 def test_entries_are_in_the_documented_order(tmp_path: Path, reference: Digests) -> None:
-    """The manifest comes first, then ``./app/``, then the app sorted bytewise by path."""
+    """The manifest comes first, then ``./app/``, then the app sorted bytewise by path, and the index at the end."""
     assert reference.size
     names = _names(tmp_path / "reference.tgz")
-    app = [os.fsencode(name) for name in names[3:]]
+    app = [os.fsencode(name) for name in names[3:-1]]
 
     assert names[:3] == ["./.slugkit", "./.slugkit/manifest.json", "./app"]
+    assert names[-1] == "./.slugkit/index.json"
     assert app == sorted(app)
     assert all(name.startswith(b"./app/") for name in app)
     assert names.index("./app/bin-extra/x") < names.index("./app/bin.d") < names.index("./app/bin/start")
@@ -309,7 +391,7 @@ def test_long_names_survive(tmp_path: Path, length: int, kind: str) -> None:
     assert (entry.target if kind == "link" else entry.path) == name
     assert name in _tar("-tvzf", slug)
     with tarfile.open(slug) as archive:
-        last = archive.getmembers()[-1]
+        last = archive.getmembers()[-2]  # behind it is the index
         assert (last.linkname if kind == "link" else last.name.removeprefix("./app/")) == name
 
 
@@ -324,7 +406,7 @@ def test_long_paths_survive(tmp_path: Path) -> None:
     slug = _packed(tmp_path, make)
 
     assert [one.path for one in Slug.open(slug).files()][-1] == "/".join([*parts, "file"])
-    assert _names(slug)[-1] == "./app/" + "/".join([*parts, "file"])
+    assert _names(slug)[-2] == "./app/" + "/".join([*parts, "file"])
 
 
 @pytest.mark.parametrize(
@@ -354,7 +436,7 @@ def test_modes_are_0644_or_0755(tmp_path: Path, mode: int, expected: int) -> Non
         (root / "file").chmod(mode)
 
     with tarfile.open(_packed(tmp_path, make)) as archive:
-        assert archive.getmembers()[-1].mode == expected
+        assert archive.getmember("./app/file").mode == expected
 
 
 def test_empty_tree_is_a_slug(tmp_path: Path) -> None:
@@ -362,7 +444,12 @@ def test_empty_tree_is_a_slug(tmp_path: Path) -> None:
     slug = _packed(tmp_path, lambda _: None)
 
     assert list(Slug.open(slug).files()) == []
-    assert _tar("-tzf", slug).splitlines() == ["./.slugkit/", "./.slugkit/manifest.json", "./app/"]
+    assert _tar("-tzf", slug).splitlines() == [
+        "./.slugkit/",
+        "./.slugkit/manifest.json",
+        "./app/",
+        "./.slugkit/index.json",
+    ]
 
 
 def test_content_is_padded_to_whole_blocks(tmp_path: Path) -> None:
@@ -382,14 +469,24 @@ def test_content_is_padded_to_whole_blocks(tmp_path: Path) -> None:
 
 
 def test_progress_tells_files_and_bytes(tmp_path: Path) -> None:
-    """Progress counts up to every entry and every byte of content of the tree."""
+    """Progress counts up to every file and every byte of content of the tree, which are told before."""
+    told: list[tuple[int, int]] = []
     seen: list[tuple[int, int]] = []
     root = _app(tmp_path / "app")
-    pack(root, MANIFEST, tmp_path / "o.tgz", on_progress=lambda *both: seen.append(both))
+    (root / "large").write_bytes(random.Random(0).randbytes(3 * LARGEST_SEGMENT))
+    pack(
+        root,
+        MANIFEST,
+        tmp_path / "o.tgz",
+        on_start=lambda *both: told.append(both),
+        on_progress=lambda *both: seen.append(both),
+    )
     files = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
 
+    assert told == [(len(files), sum(path.stat().st_size for path in files))]
     assert seen == sorted(seen)
-    assert seen[-1] == (len(list(root.rglob("*"))), sum(path.stat().st_size for path in files))
+    assert len(seen) > 3
+    assert seen[-1] == told[0]
 
 
 def test_output_inside_of_the_tree_does_not_pack_itself(tmp_path: Path) -> None:
@@ -472,24 +569,45 @@ def test_padding_fills_blocks(size: int) -> None:
 # --- gzip members ----------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.binary(max_size=2000), max_size=6))
-def test_members_are_independent_and_hashed(pieces: list[bytes]) -> None:
-    """Each member inflates by itself; together they are the stream, and both hashes are those of the bytes."""
-    out, raw, packed = io.BytesIO(), hashlib.sha256(), hashlib.sha256()
-    writer = MemberWriter(out, raw, packed)
-    ends = []
-    for piece in pieces:
-        writer.write(piece)
-        writer.end_member()
-        ends.append(writer.size)
-    data = out.getvalue()
+@given(st.lists(st.binary(max_size=2000), min_size=1, max_size=6), st.binary(max_size=100))
+def test_members_are_independent(pieces: list[bytes], told: bytes) -> None:
+    """Each member inflates by itself, here and in zlib, whatever its header tells; together they are the stream."""
+    packed = [compress(piece, {b"SK": told} if told else None) for piece in pieces]
 
-    assert [zlib.decompress(data[start:end], 31) for start, end in zip([0, *ends], ends, strict=False)] == pieces
-    assert raw.digest() == hashlib.sha256(b"".join(pieces)).digest()
-    assert packed.digest() == hashlib.sha256(data).digest()
-    assert writer.size == len(data)
-    if pieces:
-        assert b"".join(inflate(io.BytesIO(data), "x")) == b"".join(pieces)
+    assert [zlib.decompress(one, 31) for one in packed] == pieces
+    assert [decompress(one, len(piece), "x") for one, piece in zip(packed, pieces, strict=True)] == pieces
+    assert b"".join(inflate(io.BytesIO(b"".join(packed)), "x")) == b"".join(pieces)
+    assert {extra_field(one, b"SK") for one in packed} == {told or None}
+
+
+@given(st.binary(max_size=300), st.integers(-2, 2), st.binary(max_size=3))
+def test_a_member_is_of_one_size_and_nothing_follows(raw: bytes, wrong: int, rest: bytes) -> None:
+    """Who knows the size of a member gets exactly that: no other size, and nothing behind it, is taken."""
+    size = max(len(raw) + wrong, 0)
+    if size == len(raw) and not rest:
+        assert decompress(compress(raw), size, "x") == raw
+        return
+    with pytest.raises(CorruptSlugError):
+        decompress(compress(raw) + rest, size, "x")
+
+
+def test_zeros_are_no_bomb() -> None:
+    """What compresses a thousandfold is written so that no reader takes it for a bomb, where a header has the room."""
+    assert len(compress(bytes(2**23))) > 2**23 / 200
+    assert zlib.decompress(compress(bytes(2**25), {b"SK": b"told"}), 31) == bytes(2**25)
+
+
+def test_an_index_that_would_be_a_bomb_is_left_out(tmp_path: Path) -> None:
+    """Thousands of links with the same long target make an index too small for what it holds: it is not written."""
+    root = tmp_path / "app"
+    root.mkdir()
+    for number in range(5000):
+        (root / f"{number}").symlink_to("/usr/" + "x" * 4000)
+    pack(root, MANIFEST, tmp_path / "o.tgz")
+
+    assert len(list(Slug.open(tmp_path / "o.tgz").files())) == 5000
+    with (tmp_path / "o.tgz").open("rb") as file:
+        assert read_index(file, "x") is None
 
 
 def test_the_manifest_is_a_member_of_its_own(tmp_path: Path, reference: Digests) -> None:
@@ -522,14 +640,14 @@ def test_max_size_stops_early(tmp_path: Path) -> None:
     root = tmp_path / "app"
     root.mkdir()
     for number in range(20):
-        (root / f"{number:02d}").write_bytes(random.Random(number).randbytes(2**18))
+        (root / f"{number:02d}").write_bytes(random.Random(number).randbytes(2**20))
     output = tmp_path / "out" / "o.tgz"
     output.parent.mkdir()
     output.write_text("the one before")
     with pytest.raises(SlugTooLargeError) as caught:
         pack(root, MANIFEST, output, max_size=2**19)
 
-    assert caught.value.size < 2**21
+    assert caught.value.size < 2**22
     assert output.read_text() == "the one before"
     assert _listing(output.parent) == ["o.tgz"]
 
@@ -548,6 +666,14 @@ def test_what_pack_writes_can_be_read(tmp_path: Path, size: int) -> None:
         assert not output.exists()
     else:
         Slug.open(output).verify()
+
+
+def test_a_manifest_no_reader_takes_is_refused(tmp_path: Path) -> None:
+    """More than a mebibyte of process types is refused when it is packed, and nothing is left."""
+    (tmp_path / "app").mkdir()
+    with pytest.raises(UnsafeMemberError, match="1 MiB"):
+        pack(tmp_path / "app", Manifest(process_types={"web": "x" * 2**20}), tmp_path / "o.tgz")
+    assert _listing(tmp_path) == ["app"]
 
 
 @pytest.mark.parametrize("make_deep", [True, False], ids=["too deep", "too long"])
@@ -779,7 +905,7 @@ def test_interrupted_packing_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
 
     def interrupt(files: int, _: int) -> None:
-        if files > 3:
+        if files:
             raise KeyboardInterrupt
 
     with suppress(KeyboardInterrupt):
@@ -818,12 +944,11 @@ def test_file_that_shrinks_is_refused(tmp_path: Path) -> None:
     (root / "a").write_text("x")
     (root / "b").write_bytes(bytes(100))
 
-    def shrink(files: int, _: int) -> None:
-        if files == 1:
-            (root / "b").write_bytes(bytes(50))
+    def shrink(_: int, __: int) -> None:
+        (root / "b").write_bytes(bytes(50))
 
     with pytest.raises(UnsafeMemberError, match="shrank"):
-        pack(root, MANIFEST, tmp_path / "o.tgz", on_progress=shrink)
+        pack(root, MANIFEST, tmp_path / "o.tgz", on_start=shrink)
     assert not (tmp_path / "o.tgz").exists()
 
 
@@ -835,16 +960,15 @@ def test_file_that_is_swapped_is_refused(tmp_path: Path, swap: str) -> None:
     (root / "a").write_text("x")
     (root / "b").write_text("x")
 
-    def change(files: int, _: int) -> None:
-        if files == 1:
-            (root / "b").unlink()
-            if swap == "link":
-                (root / "b").symlink_to("/etc/passwd")
-            elif swap == "fifo":
-                os.mkfifo(root / "b")
+    def change(_: int, __: int) -> None:
+        (root / "b").unlink()
+        if swap == "link":
+            (root / "b").symlink_to("/etc/passwd")
+        elif swap == "fifo":
+            os.mkfifo(root / "b")
 
     with pytest.raises(UnsafeMemberError, match="changed"):
-        pack(root, MANIFEST, tmp_path / "o.tgz", on_progress=change)
+        pack(root, MANIFEST, tmp_path / "o.tgz", on_start=change)
     assert not (tmp_path / "o.tgz").exists()
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from slugkit._tree import Entry, copy_tree, give_to, open_beneath, read_beneath, remove_tree, walk, write_whole
+from slugkit._tree import Entry, copy_tree, give_to, open_beneath, read_beneath, remove_tree, walk
+from slugkit._whole import write_whole
 from slugkit.errors import OutputError
 
 TOO_LONG = "n" * 300  # no file can have this name: the one failure root gets too

@@ -12,58 +12,12 @@ import shutil
 import stat
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from os import PathLike
+from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
+from typing import Self
 
-from attrs import frozen
-
-from .errors import OutputError, SlugkitError
-
-
-@contextmanager
-def writing(path: str | PathLike[str]) -> Iterator[None]:
-    """Say an OSError of the block as what it is to the caller: *path* could not be written.
-
-    Raises:
-        OutputError: The disk said no. Errors that are slugkit's own already stay what they are.
-    """
-    try:
-        yield
-    except SlugkitError:
-        raise
-    except OSError as error:
-        raise OutputError(os.fspath(path), error.strerror or str(error)) from error
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path beside *path*: what is written there takes its place by rename, or is removed after an error.
-
-    Raises:
-        OutputError: The disk said no, or *path* is there and no file.
-    """
-    partial = path.parent / f".{path.name[:100]}.{uuid.uuid4().hex[:8]}.partial"
-    with writing(path):
-        if path.exists() and not path.is_file():
-            raise OutputError(os.fspath(path), "it is not a regular file")
-        try:
-            yield partial
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Make the file *path* hold *data*: it appears whole, and on the disk, or stays as it was.
-
-    Raises:
-        OutputError: The disk said no, or *path* is there and no file.
-    """
-    with replacing(path) as partial, partial.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+from attrs import define, field, frozen
 
 
 @frozen
@@ -97,58 +51,93 @@ def walk(root: Path, *, skip: Callable[[str], bool] | None = None) -> Iterator[E
     Raises:
         OSError: Something could not be read.
     """
+    start = f"{root}/"
     todo = [""]
     while todo:
         directory = todo.pop()
-        names = sorted(os.listdir(root / directory), key=os.fsencode)
         below = []
-        for name in names:
-            path = f"{directory}/{name}" if directory else name
+        for name in sorted(os.listdir(start + directory), key=os.fsencode):
+            path = directory + name
             if skip is not None and skip(path):
                 continue
-            entry = Entry(path, os.lstat(root / path))
+            entry = Entry(path, os.lstat(start + path))
             yield entry
             if entry.is_dir:
-                below.append(path)
+                below.append(f"{path}/")
         todo += reversed(below)
 
 
-def open_beneath(root: Path, path: str) -> int | None:
-    """Return a descriptor of the regular file *path* below *root*, or None when there is none.
+@define
+class Beneath:
+    """Open regular files below *root*; the directories on the way to the last one stay open, for its neighbours.
 
-    A link anywhere on the way, a FIFO or a device counts as none: a hostile tree must not lead the host anywhere.
+    A link anywhere on the way, a FIFO or a device counts as no file: a hostile tree must not lead the host anywhere.
     """
-    *parents, name = path.split("/")
-    if {"", ".", ".."}.intersection([*parents, name]):
-        return None
-    try:
-        directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError as error:  # the root itself may be a link that a build has put there
-        if error.errno in {errno.ELOOP, errno.ENOTDIR}:
+
+    root: Path
+    _way: list[tuple[str, int]] = field(factory=list, init=False)  # names and descriptors, the root's first
+    _parent: str | None = field(default=None, init=False)  # the path of the last of them
+
+    def __enter__(self) -> Self:
+        """Open nothing yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the directories."""
+        self._leave(0)
+
+    def open(self, path: str) -> int | None:
+        """Return a descriptor of the regular file *path*, or None when there is none.
+
+        Raises:
+            OSError: It is there and cannot be opened; or the root is not there.
+        """
+        parent, _, name = path.rpartition("/")
+        if name in _NO_NAMES:
             return None
-        raise
-    try:
-        for parent in parents:
-            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-            below = os.open(parent, flags, dir_fd=directory)
-            os.close(directory)
-            directory = below
-        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        if error.errno in _LINK_OR_SOCKET:
+        try:
+            if parent != self._parent or not self._way:
+                parents = parent.split("/") if parent else []
+                if _NO_NAMES.intersection(parents):
+                    return None
+                self._enter(parents)
+                self._parent = parent
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self._way[-1][1])
+        except OSError as error:
+            if error.errno in _NO_FILE and (self._way or error.errno != errno.ENOENT):
+                return None
+            raise
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
             return None
-        raise
-    finally:
-        os.close(directory)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        return None
-    return fd
+        return fd
+
+    def _enter(self, parents: list[str]) -> None:
+        """Open the directory below *parents*, and no others; the root itself may be a link that a build has made."""
+        self._parent = None
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+        if not self._way:
+            self._way.append(("", os.open(self.root, flags)))
+        same = (parent == name for parent, (name, _) in zip(parents, self._way[1:], strict=False))
+        known = sum(takewhile(bool, same))
+        self._leave(known + 1)
+        for name in parents[known:]:
+            self._way.append((name, os.open(name, flags, dir_fd=self._way[-1][1])))
+
+    def _leave(self, level: int) -> None:
+        while len(self._way) > level:
+            with suppress(OSError):  # nothing was written there
+                os.close(self._way.pop()[1])
 
 
-_LINK_OR_SOCKET = {errno.ELOOP, errno.ENXIO}  # a link under O_NOFOLLOW; a socket
+_NO_NAMES = {"", ".", ".."}
+_NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}  # a link under O_NOFOLLOW; a socket
+
+
+def open_beneath(root: Path, path: str) -> int | None:
+    """Return a descriptor of the regular file *path* below *root*, or None when there is none, as `Beneath` does."""
+    with Beneath(root) as beneath:
+        return beneath.open(path)
 
 
 def read_beneath(root: Path, path: str, limit: int = 2**20) -> bytes | None:

@@ -368,6 +368,25 @@ class CorruptSlugError(SlugkitError, ValueError):
 
 
 @frozen
+class CorruptStoreError(SlugkitError, ValueError):
+    """A store's own documents are not what an OCI image layout has."""
+
+    code: ClassVar[str] = "store.corrupt"
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Name the file and what is wrong with it."""
+        return f"{self.path}: no store's: {self.reason}"
+
+    @property
+    def hint(self) -> str | None:
+        """What is not lost."""
+        return "the slugs are whole: move the file away, and put them again"
+
+
+@frozen
 class UnsafeMemberError(SlugkitError, ValueError):
     """A member of an archive, or a file to be packed, would reach outside the slug."""
 

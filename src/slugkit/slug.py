@@ -12,6 +12,7 @@ from .environ import check_config_vars
 from .errors import CorruptSlugError
 
 SCHEMA = 1
+_DEEPEST = 64  # levels of a manifest
 MANIFEST_PATH = ".slugkit/manifest.json"
 
 
@@ -78,13 +79,24 @@ def decode_manifest(raw: bytes, path: str = MANIFEST_PATH) -> Manifest:
         schema = plain["schema"]
         if type(schema) is not int or schema > SCHEMA:
             raise CorruptSlugError(path, f"its manifest has schema {schema}, this slugkit reads {SCHEMA}")
+        _check_depth(plain, _DEEPEST)
         manifest = _manifest(plain)
-        encode_manifest(manifest)  # what cannot be written again is refused now
+        json.dumps(plain, ensure_ascii=False).encode(
+            "utf-8", "surrogateescape"
+        )  # what cannot be written is refused now
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         if isinstance(error, CorruptSlugError):
             raise
         raise CorruptSlugError(path, f"its manifest cannot be read ({error!r})") from error
     return manifest
+
+
+def _check_depth(plain: Any, levels: int) -> None:  # noqa: ANN401 - whatever JSON holds
+    """Refuse what is nested so deep that nobody can handle it but json's own parser."""
+    if not levels:
+        raise ValueError("nested too deep")
+    for below in plain.values() if isinstance(plain, dict) else plain if isinstance(plain, list) else ():
+        _check_depth(below, levels - 1)
 
 
 def _manifest(plain: dict[str, Any]) -> Manifest:

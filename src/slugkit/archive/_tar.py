@@ -8,13 +8,16 @@ import re
 from collections.abc import Iterator
 from typing import Literal, Protocol
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from ..errors import CorruptSlugError
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
+_SHORT = 100  # what the fields for names take; a directory's slash not counted
 _MOST_HEADER = 2**20  # bytes of PAX records or long names before a member
+_MOST_RECORDS = 256  # in one PAX header; short ones cost more time than bytes
+_LENGTH = re.compile(rb"([0-9]{1,18}) ")  # more digits than int() takes are an attack
 _OCTAL = re.compile(rb"[ ]*([0-7]*)[ \0]*\Z")
 _KINDS: dict[bytes, "Kind"] = {
     b"0": "file",
@@ -23,6 +26,7 @@ _KINDS: dict[bytes, "Kind"] = {
     b"2": "link",
     b"1": "hardlink",
 }
+_FLAGS: dict["Kind", bytes] = {"file": b"0", "dir": b"5", "link": b"2", "hardlink": b"1"}
 _LIMIT_OCTAL = LATEST = 8**11  # bytes, and seconds
 _BASE_256 = b"\x80\xff"  # how GNU tar starts a number that octal digits cannot tell: positive, negative
 
@@ -50,17 +54,29 @@ class ByteStream(Protocol):
 
 def header(member: Member) -> bytes:
     """Return the header block of *member*, behind a PAX header where ustar cannot say it; owner 0, no names."""
-    records = {}
-    name, target = _encode(member.name), _encode(member.target)
-    if member.kind == "dir":
-        name = name.rstrip(b"/") + b"/"
-    if len(name) > 100 or not name.isascii():  # noqa: PLR2004 - the field's size
-        records[b"path"], name = name, _ascii_end(name)
-    if len(target) > 100 or not target.isascii():  # noqa: PLR2004 - the field's size
-        records[b"linkpath"], target = target, _ascii_end(target)
+    name, target, records = _told(member)
     pax = _pax_header(records, member.mtime) if records else b""
-    flag = {"file": b"0", "dir": b"5", "link": b"2", "hardlink": b"1"}[member.kind]
-    return pax + _block(name, member.mode, member.size, member.mtime, flag, target)
+    return pax + _block(name, member.mode, member.size, member.mtime, _FLAGS[member.kind], target)
+
+
+def header_size(member: Member) -> int:
+    """Return how many bytes `header` returns for *member*."""
+    if len(member.name) < _SHORT and len(member.target) < _SHORT and member.name.isascii() and member.target.isascii():
+        return BLOCK
+    _, _, records = _told(member)
+    return 2 * BLOCK + len(records) + -len(records) % BLOCK if records else BLOCK
+
+
+def _told(member: Member) -> tuple[bytes, bytes, bytes]:
+    """Return the name and the target in the header block of *member*, and the PAX records of what these cannot say."""
+    name, target, records = encode(member.name), encode(member.target), b""
+    if member.kind == "dir" and not name.endswith(b"/"):
+        name += b"/"
+    if len(target) > 100 or not target.isascii():  # noqa: PLR2004 - the field's size
+        records, target = _record(b"linkpath", target), _ascii_end(target)
+    if len(name) > 100 or not name.isascii():  # noqa: PLR2004 - the field's size
+        records, name = records + _record(b"path", name), _ascii_end(name)
+    return name, target, records
 
 
 def padding(size: int) -> bytes:
@@ -75,22 +91,29 @@ def members(stream: ByteStream, path: str) -> Iterator[Member]:
         CorruptSlugError: Anything that is not a well-formed archive with its end marker and nothing behind it.
     """
     extra: dict[str, str] = {}
-    while True:
-        block = _exactly(stream, BLOCK, path)
-        if block == bytes(BLOCK):
-            break
-        flag = _checked_flag(block, path)
-        size = _number(block[124:136], path)
-        if flag in b"xgLK":
-            if size > _MOST_HEADER:
-                raise CorruptSlugError(path, "a header of more than 1 MiB")
-            data = _exactly(stream, size + len(padding(size)), path)[:size]
-            extra |= _extension(flag, data, path)
-            continue
-        yield _member(block, flag, size, extra, path)
+    read = 0
+    while (block := _exactly(stream, BLOCK, path)) != bytes(BLOCK):
+        flag, size = _checked_flag(block, path), _number(block[124:136], path)
         if size < 0:
             raise CorruptSlugError(path, "a negative size")
-        extra = {}
+        if flag in b"xgLK":
+            read += BLOCK + size
+            if read > _MOST_HEADER:
+                raise CorruptSlugError(path, "headers of more than 1 MiB before a member")
+            data = _exactly(stream, size + len(padding(size)), path)[:size]
+            for key, value in _extension(flag, data, path):
+                if key in extra:
+                    raise CorruptSlugError(path, f"a member with two of {key!r}")
+                extra[key] = value
+            continue
+        yield _member(block, flag, size, extra, path)
+        extra, read = {}, 0
+    if extra:
+        raise CorruptSlugError(path, "a header with no member behind it")
+    _check_end(stream, path)
+
+
+def _check_end(stream: ByteStream, path: str) -> None:
     if _exactly(stream, BLOCK, path) != bytes(BLOCK):
         raise CorruptSlugError(path, "a lone zero block where the archive should end")
     while rest := stream.read(2**16):
@@ -99,9 +122,10 @@ def members(stream: ByteStream, path: str) -> Iterator[Member]:
 
 
 def _member(block: bytes, flag: bytes, size: int, extra: dict[str, str], path: str) -> Member:
-    name = _decode(block[:100])
-    if block[257:263] == b"ustar\0" and (prefix := _decode(block[345:500])):
-        name = f"{prefix}/{name}"
+    name = _text(block[:100], path)
+    if block[257:263] == b"ustar\0" and (prefix := block[345:500].partition(b"\0")[0]):
+        name = f"{decode(prefix)}/{name}"
+    name, target = extra.get("path", name), extra.get("linkpath", _text(block[157:257], path))
     if flag not in _KINDS:
         raise CorruptSlugError(path, f"a member of unknown type {flag!r}: {name!r}")
     kind = _KINDS[flag]
@@ -109,42 +133,46 @@ def _member(block: bytes, flag: bytes, size: int, extra: dict[str, str], path: s
         kind = "dir"
     if int(extra.get("size", size)) != size:
         raise CorruptSlugError(path, f"two sizes for one member: {name!r}")
-    member = Member(
-        extra.get("path", name),
-        kind,
-        size if kind == "file" else 0,
-        _number(block[100:108], path),
-        _number(block[136:148], path),
-        extra.get("linkpath", _decode(block[157:257])),
-    )
-    if "\0" in member.name or "\0" in member.target:
-        raise CorruptSlugError(path, "a name with a NUL")
-    return member if kind in {"link", "hardlink"} else evolve(member, target="")
+    if size and kind != "file":  # readers do not agree on whether bytes follow
+        raise CorruptSlugError(path, f"a size of what is no file: {name!r}")
+    if not name or "\0" in name or "\0" in target:
+        raise CorruptSlugError(path, "a name that is empty, or has a NUL")
+    if kind not in {"link", "hardlink"}:
+        target = ""
+    return Member(name, kind, size, _number(block[100:108], path), _number(block[136:148], path), target)
 
 
-def _extension(flag: bytes, data: bytes, path: str) -> dict[str, str]:
-    if flag == b"g":  # pax_global_header of git archive: a comment
-        return {}
-    if flag == b"L":
-        return {"path": _decode(data)}
-    if flag == b"K":
-        return {"linkpath": _decode(data)}
-    records = dict(_pax_records(data, path))
-    return {key: value for key, value in records.items() if key in {"path", "linkpath", "size"}}
-
-
-def _pax_records(data: bytes, path: str) -> Iterator[tuple[str, str]]:
-    while data:
-        length, blank, _ = data.partition(b" ")
-        if not blank or not _is_number(length) or not 0 < int(length) <= len(data):
-            raise CorruptSlugError(path, "a damaged PAX header")
-        record, data = data[: int(length)], data[int(length) :]
-        key, equals, value = record[len(length) + 1 : -1].partition(b"=")
-        if not equals or record[-1:] != b"\n" or (key == b"size" and not _is_number(value)):
-            raise CorruptSlugError(path, "a damaged PAX record")
+def _extension(flag: bytes, data: bytes, path: str) -> Iterator[tuple[str, str]]:
+    """Yield what the header *data* says of the next member, of what slugkit needs."""
+    if flag in b"LK":
+        yield ("path" if flag == b"L" else "linkpath"), _text(data, path)
+        return
+    for key, value in _pax_records(data, path):
         if key.startswith(b"GNU.sparse"):
             raise CorruptSlugError(path, "a sparse file")
-        yield _decode(key, whole=True), _decode(value, whole=True)
+        if key in {b"path", b"linkpath", b"size"}:
+            if flag == b"g":  # git archive leaves a comment there
+                raise CorruptSlugError(path, f"one {key.decode()!r} for all members")
+            if key == b"size" and not _is_number(value):
+                raise CorruptSlugError(path, "a damaged PAX record")
+            yield key.decode(), decode(value)
+
+
+def _pax_records(data: bytes, path: str) -> Iterator[tuple[bytes, bytes]]:
+    at, records = 0, 0
+    while at < len(data):
+        records += 1
+        if records > _MOST_RECORDS:
+            raise CorruptSlugError(path, f"more than {_MOST_RECORDS} PAX records before a member")
+        length = _LENGTH.match(data, at)
+        end = at + int(length[1]) if length else 0
+        if length is None or not length.end() < end <= len(data):
+            raise CorruptSlugError(path, "a damaged PAX header")
+        key, equals, value = data[length.end() : end - 1].partition(b"=")
+        if not equals or data[end - 1] != ord("\n"):
+            raise CorruptSlugError(path, "a damaged PAX record")
+        yield key, value
+        at = end
 
 
 def _is_number(raw: bytes) -> bool:
@@ -174,10 +202,8 @@ def _exactly(stream: ByteStream, size: int, path: str) -> bytes:
     return data
 
 
-def _pax_header(records: dict[bytes, bytes], mtime: int) -> bytes:
-    data = b"".join(_record(key, value) for key, value in sorted(records.items()))
-    block = _block(b"././@PaxHeader", 0o644, len(data), mtime, b"x", b"")
-    return block + data + padding(len(data))
+def _pax_header(records: bytes, mtime: int) -> bytes:
+    return _block(b"././@PaxHeader", 0o644, len(records), mtime, b"x", b"") + records + padding(len(records))
 
 
 def _record(key: bytes, value: bytes) -> bytes:
@@ -190,23 +216,35 @@ def _record(key: bytes, value: bytes) -> bytes:
 
 
 def _block(name: bytes, mode: int, size: int, mtime: int, flag: bytes, target: bytes) -> bytes:
-    big = b"\x80" + size.to_bytes(11, "big")
-    told = b"%011o\0" % size if size < _LIMIT_OCTAL else big
-    start = name.ljust(100, b"\0") + b"%07o\0%07o\0%07o\0%b%011o\0" % (mode, 0, 0, told, mtime)
-    end = flag + target.ljust(100, b"\0") + b"ustar\x0000"
-    block = (start + b" " * 8 + end).ljust(BLOCK, b"\0")
-    return block[:148] + b"%06o\0 " % sum(block) + block[156:]
+    told = b"%011o\0" % size if size < _LIMIT_OCTAL else b"\x80" + size.to_bytes(11, "big")
+    fields = b"%07o\x000000000\x000000000\0%b%011o\0" % (mode, told, mtime)
+    total = sum(name) + sum(fields) + sum(flag) + sum(target) + _CONSTANT  # zeros add nothing
+    return b"%b%b%06o\0 %b%b%b" % (name.ljust(100, b"\0"), fields, total, flag, target.ljust(100, b"\0"), _END_OF_BLOCK)
+
+
+_END_OF_BLOCK = b"ustar\x0000".ljust(BLOCK - 257, b"\0")
+_CONSTANT = sum(_END_OF_BLOCK) + 8 * ord(" ")  # the checksum's own field counts as blanks
 
 
 def _ascii_end(name: bytes) -> bytes:
     """Return something of *name* for readers without PAX: its last bytes, other than ASCII as ``?``."""
-    plain = bytes(byte if byte < 0x80 else ord("?") for byte in name)  # noqa: PLR2004 - ASCII
+    plain = name if name.isascii() else name.decode("ascii", "replace").replace("\ufffd", "?").encode()
     return plain[-100:].lstrip(b"/")
 
 
-def _encode(text: str) -> bytes:
+def encode(text: str) -> bytes:
+    """Return the bytes of the name *text* as they are in archives and on disks, whatever the locale."""
     return text.encode("utf-8", "surrogateescape")
 
 
-def _decode(raw: bytes, *, whole: bool = False) -> str:
-    return (raw if whole else raw.partition(b"\0")[0]).decode("utf-8", "surrogateescape")
+def _text(field: bytes, path: str) -> str:
+    """Return the text in a *field* that is filled up with NULs."""
+    text, _, rest = field.partition(b"\0")
+    if rest.strip(b"\0"):
+        raise CorruptSlugError(path, "a name with a NUL, and more behind it")
+    return decode(text)
+
+
+def decode(raw: bytes) -> str:
+    """Return the name that *raw* spells in an archive or on a disk, whatever the locale."""
+    return raw.decode("utf-8", "surrogateescape")

@@ -1,25 +1,23 @@
 """Read a slug: members in order, every byte checked, nothing visible before all of it is right."""
 
 import hashlib
-import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
 from attrs import define, field, frozen
 
-from .._tree import remove_tree, writing
 from ..errors import CorruptSlugError, SourceUnusableError, UnsafeMemberError
 from ..slug import MANIFEST_PATH, Manifest, decode_manifest, sha256_digest
 from ._gzip import MAGIC, inflate
-from ._rules import MemberTable, check_path
+from ._newtree import NewTree
+from ._restore import Wanted
+from ._rules import MOST_MANIFEST, MemberTable, check_path
+from ._staged import staged
 from ._tar import Kind, Member, members, padding
 
 _CHUNK = 2**20
-_EARLIEST, _LATEST = 315_532_800, 4_102_444_800  # 1980 and 2100: what every file system can tell
-_LARGEST_MANIFEST = 2**24
 
 
 @frozen
@@ -57,12 +55,14 @@ class TarStream:
 
     def read(self, size: int) -> bytes:
         """Return exactly *size* bytes, fewer only at the end."""
-        while len(self._rest) - self._offset < size:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                break
-            self.hash.update(chunk)
-            self._rest, self._offset = self._rest[self._offset :] + chunk, 0
+        left = len(self._rest) - self._offset
+        if left < size:
+            chunks = [self._rest[self._offset :]]
+            while left < size and (chunk := next(self._chunks, None)) is not None:
+                self.hash.update(chunk)
+                chunks.append(chunk)
+                left += len(chunk)
+            self._rest, self._offset = b"".join(chunks), 0
         data = self._rest[self._offset : self._offset + size]
         self._offset += len(data)
         return data
@@ -99,19 +99,22 @@ class Reader:
     _table: MemberTable = field(factory=MemberTable, init=False)
     _unread: int = field(default=0, init=False)
     _root: bool = field(default=False, init=False)
+    _begun: bool = field(default=False, init=False)
 
     def app(self) -> Iterator[Member]:
         """Yield the app's members; a file's bytes are to be taken from `content`, or are skipped."""
         for member in members(self.stream, self.path):
             self._unread = member.size + len(padding(member.size))
-            name = member.name.removeprefix("./")
+            name = check_path(member.name.removeprefix("./"))
             if self.below is None:
                 self._decide(name)
             if self.below and name == MANIFEST_PATH and member.kind == "file":
-                if self.manifest is not None:
-                    raise UnsafeMemberError(name, "it is there twice")
+                if self.manifest is not None or self._begun:  # who opens a slug looks no further than the first file
+                    raise UnsafeMemberError(name, "it is there twice, or not first")
+                self._table.ignore(member)
                 self.manifest = self._read_manifest(member)
             elif (accepted := self._accept(member, name)) is not None:
+                self._begun = True
                 yield accepted
             self.stream.skip(self._unread)
 
@@ -120,6 +123,31 @@ class Reader:
         self._unread = 0
         return self.stream.pieces(member.size, self.path)
 
+    def read(self, wanted: Callable[[str], bool] | None = None) -> Iterator[tuple[Member, bytes | memoryview]]:
+        """Yield the members of the app that are *wanted*, in order, each with some of its bytes, again until the last.
+
+        Raises:
+            CorruptSlugError: It is damaged.
+            UnsafeMemberError: It is hostile.
+        """
+        for member in self.app():
+            if wanted is None or wanted(member.name):
+                yield member, b""
+                if member.kind == "file":
+                    for piece in self.content(member):
+                        yield member, piece
+
+    def prove(self) -> str:
+        """Read all of it and return its diff_id.
+
+        Raises:
+            CorruptSlugError: It is damaged.
+            UnsafeMemberError: It is hostile.
+        """
+        for _ in self.app():
+            pass
+        return sha256_digest(self.stream.hash)
+
     def _decide(self, name: str) -> None:
         """Tell the layout by the first member that is not the root.
 
@@ -127,7 +155,7 @@ class Reader:
         bare has an ``./app/`` of its own behind the ``./``.
         """
         first, _, rest = name.partition("/")
-        if first in {"", "."} and not rest:
+        if not name:
             self._root = True
         elif first == ".slugkit" or (first == "app" and (rest or not self._root)):
             self.below = "app"
@@ -137,7 +165,7 @@ class Reader:
     def _accept(self, member: Member, name: str) -> Member | None:
         inner = self._inner(name)
         if inner is None:
-            check_path(name)
+            self._table.ignore(member)
             return None
         target = self._inner(member.target.removeprefix("./")) if member.kind == "hardlink" else None
         accepted = self._table.accept(member, inner, target)
@@ -150,23 +178,27 @@ class Reader:
         return rest if first == self.below and (slash or not rest) else None
 
     def _read_manifest(self, member: Member) -> Manifest:
-        if member.size > _LARGEST_MANIFEST:
-            raise CorruptSlugError(self.path, "its manifest is larger than 16 MiB")
+        if member.size > MOST_MANIFEST:
+            raise CorruptSlugError(self.path, "its manifest is larger than 1 MiB")
         return decode_manifest(b"".join(self.content(member)), self.path)
 
 
-def unpack_slug(file: IO[bytes], path: str, directory: Path, mtime: int | None = None) -> str:
-    """Unpack the app of the slug *file* into *directory*, which was absent or empty, and return its diff_id.
-
-    Raises:
-        CorruptSlugError: It is damaged; nothing is left.
-        UnsafeMemberError: It is hostile; nothing is left.
-        OutputError: *directory* is not empty, or the disk said no; nothing is left.
-    """
-    stream = TarStream(file, path)
-    with _staged(directory) as staging:
-        _make(Reader(stream, path), staging, mtime)
-    return sha256_digest(stream.hash)
+def unpack_stream(reader: Reader, root: Path, wanted: Wanted = None, *, keep_times: bool = True) -> None:
+    """Make what *reader* yields, and is *wanted*, in the empty directory *root*."""
+    with NewTree(root, keep_times) as tree:
+        for member in reader.app():
+            if wanted is not None and not wanted(member.name):
+                continue
+            tree.add_directory(member.name if member.kind == "dir" else member.name.rpartition("/")[0])
+            if member.kind == "link":
+                tree.add_link(member)
+            elif member.kind == "hardlink":
+                if wanted is not None and not wanted(member.target):
+                    raise UnsafeMemberError(member.name, f"a hard link to {member.target!r}, which is to be left out")
+                tree.add_hard_link(member)
+            elif member.kind == "file":
+                tree.add_file(member, reader.content(member))
+        tree.finish()
 
 
 def unpack_source(path: Path, directory: Path, *, keep: str = "") -> None:
@@ -179,10 +211,10 @@ def unpack_source(path: Path, directory: Path, *, keep: str = "") -> None:
         UnsafeMemberError: It is hostile.
     """
     try:
-        with path.open("rb") as file, _staged(directory) as staging:
+        with path.open("rb") as file, staged(directory) as staging:
             plain = not file.read(2).startswith(MAGIC)
             file.seek(0)
-            _make(Reader(TarStream(file, str(path), plain=plain), str(path), below=""), staging)
+            unpack_stream(Reader(TarStream(file, str(path), plain=plain), str(path), below=""), staging)
     except CorruptSlugError as error:
         raise SourceUnusableError(str(path), f"no whole tarball: {error.reason}") from error
     inside = list(directory.iterdir())
@@ -191,54 +223,3 @@ def unpack_source(path: Path, directory: Path, *, keep: str = "") -> None:
         inside[0].rename(moved)
         directory.rmdir()
         moved.rename(directory)
-
-
-def _make(reader: Reader, root: Path, mtime: int | None = None) -> None:
-    """Make what *reader* yields below *root*; links last, so that nothing is ever written through one."""
-    links, made = [], {""}
-    for member in reader.app():
-        path = root / member.name
-        _make_parents(root, member.name if member.kind == "dir" else member.name.rpartition("/")[0], made)
-        if member.kind == "link":
-            links.append((path, member.target))
-        elif member.kind == "hardlink":
-            os.link(root / member.target, path, follow_symlinks=False)
-        elif member.kind == "file":
-            _make_file(reader, member, path, mtime)
-    for path, target in links:
-        path.symlink_to(target)
-
-
-def _make_parents(root: Path, name: str, made: set[str]) -> None:
-    if name in made:
-        return
-    _make_parents(root, name.rpartition("/")[0], made)
-    made.add(name)
-    (root / name).mkdir()
-    (root / name).chmod(0o755)  # whatever the umask
-
-
-def _make_file(reader: Reader, member: Member, path: Path, mtime: int | None) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with os.fdopen(os.open(path, flags, 0o600), "wb") as out:
-        for piece in reader.content(member):
-            out.write(piece)
-        out.flush()  # before the time is set, and so that a full disk is seen
-        os.fchmod(out.fileno(), member.mode)
-        seconds = min(max(member.mtime if mtime is None else mtime, _EARLIEST), _LATEST)
-        os.utime(out.fileno(), (seconds, seconds))
-
-
-@contextmanager
-def _staged(directory: Path) -> Iterator[Path]:
-    """Yield a staging directory that becomes *directory* by one rename, or is removed with all that is in it."""
-    staging = directory.parent / f".{directory.name}.{uuid.uuid4().hex[:8]}.partial"
-    try:
-        with writing(directory):
-            staging.mkdir(mode=0o755)
-            staging.chmod(0o755)
-            yield staging
-            staging.rename(directory)
-    except BaseException:
-        remove_tree(staging)
-        raise

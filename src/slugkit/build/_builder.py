@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
-from ..archive import Slug, measure, pack
+from ..archive import Slug, pack
 from ..buildpacks import (
     BuildContext,
     Buildpack,
@@ -51,7 +51,6 @@ from ._workspace import Workspace, app_cache, open_workspace, scratch_workspace,
 
 _MIB = 2**20
 SOFT_LIMIT = 300 * _MIB  # bytes; contract.md 3.4
-_PROGRESS_EVERY = 256  # files
 
 
 @frozen
@@ -63,6 +62,7 @@ class CompiledApp:
     buildpacks: tuple[BuildpackRecord, ...]
     config_vars: Mapping[str, str]
     manifest: Manifest = field(repr=False)
+    segment_cache: Path | None = field(default=None, repr=False)
 
 
 @frozen
@@ -166,14 +166,15 @@ class SlugBuilder:
             path = checked_output(output)
             secrets = {name: self.config_vars[name] for name in self.config_vars.keys() - self.not_secret}
             report_secrets(app.root, secrets, app.manifest, self._emit, forbidden=self.forbid_secrets)
-            self._emit(PackingStarted(*measure(app.root)))
             digests = pack(
                 app.root,
                 app.manifest,
                 path,
                 max_size=self.max_size,
                 mtime=source_date_epoch(),
-                on_progress=self._on_progress,
+                cache=app.segment_cache,
+                on_start=lambda files, size: self._emit(PackingStarted(files, size)),
+                on_progress=lambda files, size: self._emit(PackingProgressed(files, size)),
             )
             self._emit(SlugPacked(str(path), digests.size, SOFT_LIMIT))
         return Slug(path, app.manifest, digests.size, digests)
@@ -257,7 +258,8 @@ class SlugBuilder:
         manifest = describe(procfile, records, defaults, stack=self._stack, commit=build.commit)
         announce(procfile, manifest, self._emit)
         empty_writable_directories(root)
-        return CompiledApp(root, manifest.process_types, records, manifest.config_vars, manifest)
+        segments = build.workspace.segments
+        return CompiledApp(root, manifest.process_types, records, manifest.config_vars, manifest, segments)
 
     @contextmanager
     def _keeping(self, workspace: Workspace) -> Iterator[None]:
@@ -290,10 +292,6 @@ class SlugBuilder:
 
     def _on_wait(self) -> None:
         self._say("       Waiting for another build of this app to end")
-
-    def _on_progress(self, files: int, size: int) -> None:
-        if files % _PROGRESS_EVERY == 0:
-            self._emit(PackingProgressed(files, size))
 
     @property
     def _stack(self) -> str:

@@ -18,7 +18,8 @@ from pathlib import Path
 from attrs import define, field
 
 from .. import _log
-from .._tree import copy_tree, give_to, make_readable, remove_tree, writing
+from .._tree import copy_tree, give_to, make_readable, remove_tree
+from .._whole import writing
 from ..environ import user_cache
 from ..errors import OutputError
 from ..source import Source
@@ -58,6 +59,11 @@ class Workspace:
     def home(self) -> Path:
         """The builds' writable /app, which is also HOME."""
         return self.root / "app"
+
+    @property
+    def segments(self) -> Path:
+        """What of the app's slugs was compressed before; no script sees it."""
+        return self.root.with_name("segments")
 
     def give_to(self, uid: int) -> None:
         """Make all of it *uid*'s, who runs the packs."""

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from .._tree import copy_tree, digest, give_to, open_beneath, read_beneath, remove_tree, writing
+from .._tree import copy_tree, digest, give_to, open_beneath, read_beneath, remove_tree
+from .._whole import writing
 from ..command import BASH, PROFILE, Completed
 from ..errors import BuildpackError
 from ._contract import BuildContext, Detection, NotDetected, ReleaseDefaults

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from .._tree import remove_tree, sync, writing
+from .._tree import remove_tree, sync
+from .._whole import writing
 from ..errors import InvalidBuildpackError
 from ._origin import Origin
 

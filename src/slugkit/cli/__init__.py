@@ -14,6 +14,7 @@ from ._output import JSON, emit_json
 from ._procfile import procfile
 from ._reproduce import reproduce
 from ._slug import files, unpack, verify
+from ._store import store
 from ._xray import diff, inspect
 
 __all__ = ["run"]
@@ -27,7 +28,7 @@ def slugkit() -> None:
     """Turn source trees into slugs, and run slugs on dynos that cannot change them."""
 
 
-for command in (detect, build, inspect, diff, files, verify, unpack, exec_, start, procfile, reproduce):
+for command in (detect, build, inspect, diff, files, verify, unpack, exec_, start, procfile, reproduce, store):
     slugkit.add_command(command)
 
 

@@ -13,6 +13,7 @@ from ..environ import parse_assignments, parse_env_file
 from ..errors import InvalidConfigVarError
 from ..source import GitSource, Source
 from ._output import BuildDisplay, echo, emit_json, env_options, json_option, sandbox_option, show_lines, with_options
+from ._pipes import PIPE, piped
 from ._supply import Documents, document_options
 
 source_argument = click.argument("source", default=".")
@@ -55,7 +56,12 @@ def detect(source: str, buildpacks: tuple[str, ...], *, sandbox: str, as_json: b
 @click.command(short_help="Build an app into a slug.")
 @with_options(
     source_argument,
-    click.option("-o", "--output", metavar="FILE", help="The slug's file; <name>.slug.tgz here by default."),
+    click.option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="The slug's file, - for standard output; else <name>.slug.tgz.",
+    ),
     buildpack_option,
     *env_options,
     ref_option,
@@ -94,7 +100,10 @@ def build(  # noqa: PLR0913 - one argument an option
 ) -> None:
     """Build SOURCE, a directory, a git repository or a tarball, into a slug."""
     documents = Documents(with_sbom, with_provenance)
-    with BuildDisplay() as display:
+    output = output or default_output(source)
+    if output == PIPE and (as_json or with_sbom or with_provenance):
+        raise click.UsageError("a slug on standard output has nothing beside it: no --json, --sbom or --provenance")
+    with piped(output) as path, BuildDisplay() as display:
         builder = SlugBuilder(
             buildpacks=buildpacks or None,
             config_vars=config_vars(env, env_file),
@@ -108,11 +117,11 @@ def build(  # noqa: PLR0913 - one argument an option
             keep_failed=keep_failed,
             on_event=display.show,
         )
-        slug = builder.build(named_source(source, ref), output or default_output(source))
+        slug = builder.build(named_source(source, ref), path)
     written = documents.write(slug, display.events)
     if as_json:
         emit_json({**described(slug), **written, "reports": display.reports, "timings": display.timings})
-    else:
+    elif output != PIPE:
         echo(slug.path)
 
 

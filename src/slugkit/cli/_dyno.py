@@ -22,8 +22,8 @@ from ..events import DynoStateChanged, to_dict
 from ..logline import LogLine
 from ._build import config_vars
 from ._output import emit_json, env_options, json_option, printable, sandbox_option, with_options
+from ._store import store_option
 
-_store_option = click.option("--store", metavar="DIR", help="Where unpacked slugs are kept.")
 _COLOURS = (
     "cyan",
     "yellow",
@@ -42,7 +42,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     click.argument("slug", metavar="SLUG"),
     *env_options,
     sandbox_option,
-    _store_option,
+    store_option,
     json_option,
     click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND..."),
 )
@@ -92,7 +92,7 @@ def exec_(
         help="How long between SIGTERM and SIGKILL.",
     ),
     sandbox_option,
-    _store_option,
+    store_option,
     click.option("--json", "as_json", is_flag=True, help="Print JSON lines on stdout."),
 )
 def start(  # noqa: PLR0913 - one argument an option

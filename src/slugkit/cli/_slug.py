@@ -9,8 +9,8 @@ from ..archive import Slug, SlugFile
 from ..logline import harmless
 from ._build import described
 from ._output import echo, emit_json, json_option
+from ._pipes import slug_argument
 
-slug_argument = click.argument("slug", metavar="SLUG")
 _KINDS = {"file": stat.S_IFREG, "hardlink": stat.S_IFREG, "dir": stat.S_IFDIR, "link": stat.S_IFLNK}
 
 
@@ -50,11 +50,12 @@ def verify(slug: str, digest: str | None, *, as_json: bool) -> None:
 @click.command(short_help="Unpack the app of a slug.")
 @slug_argument
 @click.argument("directory")
+@click.option("--only", metavar="PATH", multiple=True, help="Only this file or directory of the app; again for more.")
 @json_option
-def unpack(slug: str, directory: str, *, as_json: bool) -> None:
+def unpack(slug: str, directory: str, only: tuple[str, ...], *, as_json: bool) -> None:
     """Put the files of SLUG's app into DIRECTORY, which is absent or empty."""
-    diff_id = Slug.open(slug).unpack(directory)
+    Slug.open(slug).unpack(directory, only=only)
     if as_json:
-        emit_json({"directory": directory, "diff_id": diff_id})
+        emit_json({"directory": directory})
     else:
         echo(directory)

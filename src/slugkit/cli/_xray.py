@@ -7,12 +7,13 @@ from typing import TypeVar
 import click
 
 from .. import xray
-from .._tree import write_whole
+from .._whole import write_whole
 from ..archive import Slug
 from ..errors import BudgetExceededError
 from ..xray import Budget, SlugDiff, SlugReport
 from ._errors import conclude
 from ._output import echo, json_option, plain, with_options
+from ._pipes import SlugPath, slug_argument
 from ._tables import show_tables
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -34,7 +35,7 @@ _options = with_options(
 
 
 @click.command(short_help="Show what is in a slug.")
-@click.argument("slug", metavar="SLUG")
+@slug_argument
 @_options
 def inspect(
     slug: str, depth: int | None, html: str | None, budget_file: str | None, *, github: bool, as_json: bool
@@ -52,8 +53,8 @@ def inspect(
 
 
 @click.command(short_help="Show what has changed between two slugs.")
-@click.argument("old", metavar="OLD")
-@click.argument("new", metavar="NEW")
+@click.argument("old", metavar="OLD", type=SlugPath())
+@click.argument("new", metavar="NEW", type=SlugPath())
 @_options
 def diff(
     old: str, new: str, depth: int | None, html: str | None, budget_file: str | None, *, github: bool, as_json: bool

@@ -1,6 +1,5 @@
 """`DynoRunner`: start, run and attach; leaving its block leaves nothing behind."""
 
-import os
 import random
 import tempfile
 import threading
@@ -14,10 +13,10 @@ from typing import Self
 from .._tree import copy_tree, remove_tree
 from ..archive import Slug
 from ..command import Completed, resolve
-from ..environ import check_config_vars, user_cache
+from ..environ import check_config_vars
 from ..errors import OutputError, RunnerClosedError, UnknownProcessTypeError
 from ..sandbox import Sandbox, SandboxSpec, choose, dyno_uid
-from ..store import DirectoryStore, SlugStore
+from ..store import DirectoryStore, SlugStore, user_store
 from ._confinement import boot_command, check_command, dyno_env, dyno_spec, free_port, shown
 from ._delivery import Delivery, OnEvent, OnLog
 from ._dyno import Dyno, DynoSpec
@@ -49,7 +48,10 @@ class DynoRunner:
         on_log: OnLog | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        self._store = _as_store(store)
+        self._own_store: DirectoryStore | None = None
+        if store is None or isinstance(store, str | PathLike):
+            store = self._own_store = DirectoryStore(user_store() if store is None else store)
+        self._store = store
         self._sandbox = choose(sandbox)
         self._boot_timeout, self._grace = boot_timeout, grace
         self._callbacks = (on_log, on_event)
@@ -123,6 +125,8 @@ class DynoRunner:
             supervisor, delivery = threads
             supervisor.close()
             delivery.close()
+        if self._own_store is not None:
+            self._own_store.release()
 
     def _one_off(self, slug: Slug, command: str, config_vars: Mapping[str, str], *, attached: bool) -> Dyno:
         line = resolve(slug.process_types, command)
@@ -208,14 +212,6 @@ class DynoRunner:
             grace=self._grace,
             clean_up=clean_up,
         )
-
-
-def _as_store(store: str | PathLike[str] | SlugStore | None) -> SlugStore:
-    if store is None:
-        return DirectoryStore(user_cache(os.environ) / "store")
-    if isinstance(store, str | PathLike):
-        return DirectoryStore(store)
-    return store
 
 
 def _private_copy(tree: Path) -> tuple[str, SandboxSpec, Callable[[], None]]:

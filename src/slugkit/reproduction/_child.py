@@ -11,7 +11,8 @@ from pathlib import Path
 
 from attrs import define, field
 
-from .._tree import remove_tree, walk, writing
+from .._tree import remove_tree, walk
+from .._whole import writing
 from ..build import SlugBuilder, heroku_text
 from ..errors import SlugkitError
 from ..events import BuildEvent, WorkspaceOpened

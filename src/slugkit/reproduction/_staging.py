@@ -11,7 +11,8 @@ from pathlib import Path
 
 from attrs import evolve
 
-from .._tree import copy_tree, remove_tree, replacing, writing
+from .._tree import copy_tree, remove_tree
+from .._whole import appearing, writing
 from ..environ import user_cache
 from ..errors import OutputError, SourceUnusableError
 from ..source import DirectorySource, Source
@@ -101,6 +102,6 @@ def put(slug: BuiltSlug, directory: Path | None, name: str) -> BuiltSlug:
     target = directory / f"{name}.slug.tgz"
     with writing(target):
         directory.mkdir(exist_ok=True)
-    with replacing(target) as partial:
-        shutil.copyfile(slug.path, partial)
+    with writing(target), slug.path.open("rb") as built, appearing(target) as kept:
+        shutil.copyfileobj(built, kept, 2**20)
     return evolve(slug, path=target)

@@ -3,7 +3,7 @@
 import importlib
 from pathlib import Path
 
-from .._tree import write_whole
+from .._whole import write_whole
 from ..archive import Slug
 from ..errors import MissingLibraryError
 from ._provenance import BUILD_TYPE, BUILDER_ID, provenance
