@@ -7,7 +7,7 @@ from importlib import import_module
 
 from attrs import asdict
 
-FIGURES = ("imports", "version", "start", "pack", "unpack", "plugin")
+FIGURES = ("imports", "version", "start", "pack", "repack", "unpack", "upgrade", "scale-files", "plugin")
 
 
 def main() -> int:
@@ -18,7 +18,9 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=10, help="counted runs of each side (10)")
     options = parser.parse_args()
     names = FIGURES if options.name == "all" else (options.name,)
-    rows = [row for name in names for row in import_module(f"benchmarks.{name}").measure(options.runs)]
+    rows = [
+        row for name in names for row in import_module(f"benchmarks.{name.replace('-', '_')}").measure(options.runs)
+    ]
     if options.json:
         print(json.dumps([{**asdict(row), "ratio": row.ratio} for row in rows], indent=2))
     else:

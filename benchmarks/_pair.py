@@ -12,25 +12,26 @@ from attrs import frozen
 
 @frozen
 class Row:
-    """One figure: medians in milliseconds, and the ratio that is aimed at."""
+    """One figure: medians, in milliseconds unless said otherwise, and the ratio that is aimed at."""
 
     figure: str
     ours: str
     theirs: str
-    ours_ms: float
-    theirs_ms: float
+    our_median: float
+    their_median: float
     target: float
     runs: int
+    unit: str = "ms"
 
     @property
     def ratio(self) -> float:
         """Ours over theirs."""
-        return self.ours_ms / self.theirs_ms
+        return self.our_median / self.their_median
 
     def __str__(self) -> str:
         verdict = "met" if self.ratio <= self.target else "missed"
-        sides = f"{self.ours} {self.ours_ms:.1f} ms / {self.theirs} {self.theirs_ms:.1f} ms"
-        return f"{self.figure:<10} {sides} = {self.ratio:.2f} (target {self.target}, {verdict}, {self.runs} runs)"
+        sides = f"{self.ours} {self.our_median:.1f} {self.unit} / {self.theirs} {self.their_median:.1f} {self.unit}"
+        return f"{self.figure:<12} {sides} = {self.ratio:.2f} (target {self.target}, {verdict}, {self.runs} runs)"
 
 
 def pair(
@@ -40,11 +41,13 @@ def pair(
     *,
     target: float,
     runs: int,
+    before: Callable[[], object] = lambda: None,
 ) -> Row:
-    """Return the medians of *runs* runs of each side, taken in turn after one warm-up."""
+    """Return the medians of *runs* runs of each side, taken in turn after one warm-up; *before* each, not counted."""
     times: tuple[list[float], list[float]] = ([], [])
     for run in range(runs + 1):
         for side, (_, call) in zip(times, (ours, theirs), strict=True):
+            before()
             started = time.perf_counter()
             call()
             if run:

@@ -13,7 +13,7 @@ def measure(runs: int) -> list[Row]:
     need(["bwrap"])
     with tempfile.TemporaryDirectory() as scratch, DynoRunner(store=f"{scratch}/store") as runner:
         slug = make_slug(Path(scratch), {})
-        tree = str(slug.unpack(Path(scratch, "app")) and Path(scratch, "app"))
+        slug.unpack(tree := f"{scratch}/app")
         binds = ("--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib")
         links = ("--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")  # noqa: S108
         writable = ("--ro-bind", tree, "/app", "--tmpfs", "/app/tmp", "--tmpfs", "/app/log")

@@ -1,36 +1,28 @@
-"""Unpacking into the store, everything checked, against ``tar xzf``."""
+"""Unpacking into an empty store, everything checked and on the disk, against ``tar xzf`` and ``sync -f``."""
 
 import subprocess
-import tempfile
+from itertools import count
 from pathlib import Path
 
 from benchmarks import _corpus
 from benchmarks._pair import Row, need, pair
 from slugkit import DirectoryStore, Manifest, Slug
-from slugkit._tree import remove_tree
 from slugkit.archive import pack
 
 
 def measure(runs: int) -> list[Row]:
-    """Measure both into an empty directory, which is removed between runs and counted on both sides."""
-    need(["tar", "gzip"])
-    with tempfile.TemporaryDirectory() as scratch:
-        pack(_corpus.make(Path(scratch)), Manifest(), Path(scratch, "slug.tgz"))
-        slug = Slug.open(f"{scratch}/slug.tgz")
-
-        def ours() -> None:
-            DirectoryStore(Path(scratch, "store")).tree(slug)
-            remove_tree(Path(scratch, "store"))
-
-        def theirs() -> None:
-            target = Path(scratch, "theirs")
-            target.mkdir()
-            _tar(slug, target)
-            remove_tree(target)
-
-        return [pair("unpack", ("store", ours), ("tar xzf", theirs), target=0.6, runs=runs)]
+    """Measure both into a directory of their own each time."""
+    need(["tar", "gzip", "sync"])
+    path, scratch, names = _corpus.scratch() / "unpack.tgz", _corpus.scratch(), count()
+    pack(_corpus.environment(), Manifest(), path)
+    ours = ("store", lambda: DirectoryStore(scratch / f"store-{next(names)}").tree(Slug.open(path)))
+    theirs = ("tar xzf + sync -f", lambda: untar(path, scratch / f"tar-{next(names)}", sync=True))
+    return [pair("unpack", ours, theirs, target=0.6, runs=runs)]
 
 
-def _tar(slug: Slug, target: Path) -> None:
-
-    subprocess.run(["tar", "xzf", slug.path, "-C", target], check=True)
+def untar(slug: Path, target: Path, *, sync: bool) -> None:
+    """Unpack *slug* into the new directory *target* with GNU tar."""
+    target.mkdir()
+    subprocess.run(["tar", "xzf", slug, "-C", target], check=True)
+    if sync:
+        subprocess.run(["sync", "-f", target], check=True)
