@@ -467,7 +467,7 @@ def _leftovers(directory: Path) -> list[Path]:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_disk_that_says_no_is_one_error(bench: Bench, name: str, error: str) -> None:
     """ENOSPC or EIO from a call (a sample): one error of slugkit's or the right result; old or new, nothing left."""
-    _refused(bench, name, CHANGING if error == "ENOSPC" else CHANGING + READING, error, 12)
+    _refused(bench, name, CHANGING if error == "ENOSPC" else CHANGING + READING, error, 24)
 
 
 @pytest.mark.slow
