@@ -1,5 +1,6 @@
 """Unpacking the next release on a machine that has the last, against ``tar xzf`` and against hard links alone."""
 
+import os
 import subprocess
 from itertools import count
 
@@ -22,8 +23,8 @@ def measure(runs: int) -> list[Row]:
     tar = ("tar xzf", lambda: untar(path, scratch / f"upgrade-tar-{next(names)}", sync=False))
     links = ("cp -al", lambda: subprocess.run(["cp", "-al", tree, scratch / f"links-{next(names)}"], check=True))
     return [
-        pair("upgrade", ours, tar, target=0.1, runs=runs),
-        pair("upgrade", ours, links, target=1.0, runs=runs),
+        pair("upgrade", ours, tar, target=0.1, runs=runs, before=os.sync),
+        pair("upgrade", ours, links, target=1.0, runs=runs, before=os.sync),
     ]
 
 

@@ -44,7 +44,7 @@ class Entry:
 
 
 def walk(root: Path, *, skip: Callable[[str], bool] | None = None) -> Iterator[Entry]:
-    """Yield every entry below *root*, parents first, in bytewise order within each directory.
+    """Yield every entry below *root* in bytewise order of their paths, which has parents first.
 
     *skip* is asked for each relative path; what it takes is left out, with everything below.
 
@@ -52,19 +52,23 @@ def walk(root: Path, *, skip: Callable[[str], bool] | None = None) -> Iterator[E
         OSError: Something could not be read.
     """
     start = f"{root}/"
-    todo = [""]
+    todo: list[str | Entry] = [""]
     while todo:
-        directory = todo.pop()
-        below = []
-        for name in sorted(os.listdir(start + directory), key=os.fsencode):
-            path = directory + name
+        step = todo.pop()
+        if isinstance(step, Entry):
+            yield step
+            continue
+        steps: dict[bytes, str | Entry] = {}
+        for name in os.listdir(start + step):
+            path = step + name
             if skip is not None and skip(path):
                 continue
             entry = Entry(path, os.lstat(start + path))
-            yield entry
+            key = os.fsencode(name)
+            steps[key] = entry
             if entry.is_dir:
-                below.append(f"{path}/")
-        todo += reversed(below)
+                steps[key + b"/"] = f"{path}/"  # what is in "a" comes after "a.b"
+        todo += (steps[key] for key in sorted(steps, reverse=True))
 
 
 @define

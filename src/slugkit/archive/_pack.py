@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -66,7 +66,7 @@ def pack(
         Member("./.slugkit/", "dir", 0, 0o755, mtime),
         Member(f"./{MANIFEST_PATH}", "file", len(described), 0o644, mtime),
     )
-    app = _listed(root, mtime)
+    app = list(_listed(root, mtime))  # before, not meanwhile: threads that wait for each other's turn take longer
     if on_start is not None:
         on_start(sum(one.kind == "file" for one in app), sum(one.size for one in app))
     segments = SegmentCache(cache)
@@ -86,20 +86,20 @@ def pack(
     return digests
 
 
-def _listed(root: Path, mtime: int) -> list[Member]:
-    """Return what is below *root* as members of the tar, in its order; nothing that cannot be read is lost.
+def _listed(root: Path, mtime: int) -> Iterator[Member]:
+    """Yield what is below *root* as members of the tar, in its order; nothing that cannot be read is lost.
 
     Raises:
         UnsafeMemberError: Something cannot be read, or be in a slug.
     """
     table = MemberTable()
+    yield Member("./app/", "dir", 0, 0o755, mtime)
     try:
-        found = [table.accept(_member(root, entry, mtime), entry.path) for entry in walk(root)]
+        for entry in walk(root):
+            yield _placed(table.accept(_member(root, entry, mtime), entry.path))
     except OSError as error:
         name = os.path.relpath(os.fsdecode(error.filename), root) if error.filename else str(root)
         raise UnsafeMemberError(name, f"it cannot be read: {error.strerror}") from error
-    found.sort(key=lambda one: os.fsencode(one.name))
-    return [Member("./app/", "dir", 0, 0o755, mtime), *map(_placed, found)]
 
 
 def _member(root: Path, entry: Entry, mtime: int) -> Member:

@@ -21,7 +21,7 @@ def in_order(work: Callable[[T], R], jobs: Iterable[T]) -> Iterator[R]:
     try:
         for job in jobs:
             under_way.append(pool.submit(work, job))
-            if len(under_way) > threads:
+            if len(under_way) > 2 * threads:  # segments differ in size: with fewer, threads wait for the largest
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()
