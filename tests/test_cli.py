@@ -26,6 +26,7 @@ from slugkit._version import __version__
 from slugkit.archive import Slug
 from slugkit.cli import run
 from slugkit.testing import make_slug, write_tree
+from slugkit.units import human_size
 from support import pids_with
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
@@ -1090,7 +1091,7 @@ def test_a_build_on_a_terminal_is_alive_and_leaves_a_clean_screen(app: Path) -> 
         "       Procfile declares types -> web, worker",
         "",
         "-----> Compressing...",
-        f"       Done: {Path('hello.slug.tgz').stat().st_size}B",
+        f"       Done: {human_size(Path('hello.slug.tgz').stat().st_size)}",
     ]
 
 

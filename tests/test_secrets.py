@@ -57,7 +57,7 @@ def test_names_and_links_are_searched_too(tmp_path: Path) -> None:
     root = write_tree(tmp_path, {f"dir-{TOKEN}/below/file": "", f"a/{TOKEN}.txt": ""})
     (root / "link").symlink_to(f"nowhere/{TOKEN}")
 
-    assert leaked(root, {"TOKEN": TOKEN}) == {"TOKEN": (f"dir-{TOKEN}", "link", f"a/{TOKEN}.txt")}
+    assert leaked(root, {"TOKEN": TOKEN}) == {"TOKEN": (f"a/{TOKEN}.txt", f"dir-{TOKEN}", "link")}
 
 
 def test_values_that_are_found_by_chance_are_not_looked_for(tmp_path: Path) -> None:
