@@ -114,7 +114,7 @@ def test_a_build_killed_at_any_moment_leaves_old_or_new(tmp_path: Path) -> None:
     builds = int(cache.pop("n", "0"))
 
     assert set(cache) == {f"big{number}" for number in range(builds)}
-    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["cache", "lock"]
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["cache", "lock", "segments"]
     assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".partial")] == []
 
 
