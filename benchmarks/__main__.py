@@ -7,7 +7,9 @@ from importlib import import_module
 
 from attrs import asdict
 
-FIGURES = ("imports", "version", "start", "pack", "repack", "unpack", "upgrade", "scale-files", "plugin")
+_DYNOS = ("start", "scale", "memory", "parent-size", "logs")
+_SLUGS = ("pack", "repack", "unpack", "upgrade", "scale-files")
+FIGURES = ("imports", "version", *_DYNOS, *_SLUGS, "plugin")
 
 
 def main() -> int:

@@ -1,22 +1,69 @@
-"""A dyno's whole life, start to last process gone, against bwrap with the same binds."""
+"""A dyno's start, to the first word of its app, against bwrap with the same binds, crun and docker."""
 
+import subprocess
 import tempfile
+import threading
 from pathlib import Path
+from typing import Self
 
-from benchmarks._pair import Row, command, need, pair
-from slugkit import DynoRunner
+from benchmarks import _bwrap
+from benchmarks._pair import Row, need, pair
+from slugkit import DynoRunner, Limits, LogLine, Slug
 from slugkit.testing import make_slug
+
+_APP = "echo up; exec sleep 1000"
 
 
 def measure(runs: int) -> list[Row]:
-    """Measure a process that exits at once, through a runner and through bwrap."""
+    """Measure from the call until the app's first line is read; ending it is not counted."""
     need(["bwrap"])
-    with tempfile.TemporaryDirectory() as scratch, DynoRunner(store=f"{scratch}/store") as runner:
-        slug = make_slug(Path(scratch), {})
-        slug.unpack(tree := f"{scratch}/app")
-        binds = ("--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib")
-        links = ("--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp")  # noqa: S108
-        writable = ("--ro-bind", tree, "/app", "--tmpfs", "/app/tmp", "--tmpfs", "/app/log")
-        bwrap = command("bwrap", "--unshare-all", "--share-net", *binds, *links, *writable, "true")
-        ours = ("dyno", lambda: runner.run(slug, "true"))
-        return [pair("start", ours, ("bwrap", bwrap), target=1.0, runs=max(runs, 50))]
+    with tempfile.TemporaryDirectory() as scratch:
+        slug = make_slug(Path(scratch), {}, app=_APP)
+        slug.unpack(tree := Path(scratch, "app"))
+        rows = []
+        for name, limits in (("dyno", Limits(memory=None)), ("dyno, memory limited", Limits())):
+            with Started(slug, Path(scratch), limits) as started:
+                ours, theirs = (name, started.dyno), ("bwrap", lambda: started.peer(_bwrap.call(tree, _APP)))
+                rows.append(pair("start", ours, theirs, target=1.0, runs=max(runs, 50), before=started.end))
+        return rows
+
+
+class Started:
+    """What was started last, to be ended between the runs."""
+
+    def __init__(self, slug: Slug, scratch: Path, limits: Limits) -> None:
+        self._slug, self._up = slug, threading.Event()
+        self._runner = DynoRunner(store=scratch / "store", on_log=self._said, limits=limits)
+        self._peer: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        self._runner.close()
+
+    def _said(self, line: LogLine) -> None:
+        if line.source == "app":
+            self._up.set()
+
+    def dyno(self) -> None:
+        """Start a dyno and wait for its first line."""
+        self._up.clear()
+        self._dyno = self._runner.start(self._slug, "app")
+        self._up.wait()
+
+    def peer(self, argv: list[str]) -> None:
+        """Start *argv* and wait for its first line."""
+        self._peer = subprocess.Popen(argv, stdout=subprocess.PIPE, env={"PATH": "/usr/bin:/bin"})
+        assert self._peer.stdout is not None  # noqa: S101 - it was asked for a pipe
+        self._peer.stdout.readline()
+
+    def end(self) -> None:
+        """End both."""
+        if (dyno := getattr(self, "_dyno", None)) is not None:
+            dyno.stop()
+        if self._peer is not None:
+            self._peer.kill()
+            self._peer.communicate()
+            self._peer = None

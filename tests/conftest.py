@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from slugkit.sandbox import Bubblewrap
+from slugkit.sandbox import Namespaces
 
+collect_ignore = ["attackers"]  # scripts that run in dynos
 IN_CI = os.environ.get("CI") == "true"
 
 
@@ -33,7 +34,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 @pytest.fixture(scope="session")
 def sandboxed() -> None:
-    """Skip where bubblewrap does not work, and say why."""
-    reason = Bubblewrap().check()
+    """Skip where namespaces do not work, and say why."""
+    reason = Namespaces().check()
     if reason is not None:
-        pytest.skip(f"bubblewrap does not work here: {reason}")
+        pytest.skip(f"namespaces do not work here: {reason}")

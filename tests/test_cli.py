@@ -45,8 +45,9 @@ COMMANDS = (
     "procfile",
     "reproduce",
     "store",
+    "sandbox",
 )
-LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00 (app|heroku)\[[a-z]+\.\d+\]: .*")
+LOG_LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00 (app|heroku)\[(api|[a-z]+\.\d+)\]: .*")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7])(?:;[0-9;]*)?m")
 PATIENCE = 30.0  # seconds before a test gives up on a process
@@ -183,7 +184,10 @@ def test_version() -> None:
         ([], "Usage: slugkit"),
         (["nope"], "No such command 'nope'"),
         (["build", "--nope"], "No such option"),
-        (["build", "--sandbox", "nope"], "'nope' is not one of 'auto', 'bubblewrap', 'none'"),
+        (
+            ["build", "--sandbox", "nope"],
+            "'nope' is not one of 'auto', 'namespaces', 'bubblewrap'",
+        ),
         (["build", "a", "b"], "unexpected extra argument"),
         (["build", "--runtime", "rust"], "'rust' is not one of"),
         (["build", "--timeout", "soon"], "'soon' is not a valid float"),
@@ -820,7 +824,7 @@ def test_a_signal_ends_exec_and_its_dyno(tmp_path: Path, signum: int) -> None:
 # -- start -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_start_stops_gracefully(tmp_path: Path, signum: int) -> None:
     """A formation runs until it is asked to end; every dyno gets SIGTERM and its time, and nothing is left."""
     patient = 'trap "echo tidied; exit 0" TERM; echo ready; exec -a MARK sleep 600 & wait'
@@ -873,21 +877,52 @@ def test_start_runs_one_web_dyno_by_default(slug: Slug) -> None:
         process.communicate(timeout=PATIENCE)
 
     shown = f'heroku[web.1]: Starting process with command `exec python3 -m http.server "{port}"`\n'
-    assert lines[0].partition(" ")[2] == shown
+    assert [line.partition(" ")[2] for line in lines[:2]] == ["app[api]: Scaled to web@1\n", shown]
     assert answer.endswith(b"\r\n\r\nhello\n")
     assert process.returncode == 0
 
 
-def test_web_dynos_count_up_from_the_port(slug: Slug, capsys: pytest.CaptureFixture[str]) -> None:
-    """--port is the first web dyno's, the next has the next; one that is taken ends it all."""
+def test_web_dynos_count_up_from_the_port(slug: Slug) -> None:
+    """--port is the first web dyno's, the next has the next that is free."""
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
-        assert run(["start", str(slug.path), "web=2", "worker=1", "--port", str(port - 1)]) == 1
+        with running("start", slug.path, "web=2", "--port", str(port - 1)) as process:
+            lines = read_until(process.stdout, "heroku[web.2]: Starting")
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=PATIENCE)
+
+    told = dict(re.findall(r'heroku\[(web\.\d)\]: Starting .*http.server "(\d+)"', "".join(lines)))
+    assert told["web.1"] == str(port - 1)
+    assert int(told["web.2"]) > port
+
+
+def test_a_port_that_is_taken_ends_start(slug: Slug, capsys: pytest.CaptureFixture[str]) -> None:
+    """The port that was asked for is the first web dyno's, or none."""
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run(["start", str(slug.path), "--port", str(port)]) == 1
     out, err = capsys.readouterr()
 
     assert err == f"error[dyno.port-in-use]: port {port} is in use\nhint: leave the port out for a free one\n"
-    assert "heroku[web.1]: Stopping all processes with SIGTERM" in out
-    assert "web.2" not in out
+    assert "heroku[web.1]" not in out
+
+
+def test_sighup_deploys_what_is_in_the_file_by_then(tmp_path: Path) -> None:
+    """A service manager's reload: each dyno is replaced by one of the new slug; a file that is none changes nothing."""
+    slug = make_slug(tmp_path, {}, worker="echo one; exec sleep 600")
+    with running("start", slug.path, "worker=1") as process:
+        read_until(process.stdout, "app[worker.1]: one")
+        slug.path.write_bytes(b"no slug")
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("error[slug.corrupt]")
+        make_slug(tmp_path / "new", {}, worker="echo two; exec sleep 600").path.replace(slug.path)
+        process.send_signal(signal.SIGHUP)
+        read_until(process.stdout, "app[worker.1]: two")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -900,17 +935,17 @@ def test_web_dynos_count_up_from_the_port(slug: Slug, capsys: pytest.CaptureFixt
 def test_a_crash_before_it_is_up_ends_start(
     tmp_path: Path, command: str, dies: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A web dyno that ends by itself ends the formation with status 1 and its last lines."""
+    """A web dyno that ends, and again when restarted, ends the formation with status 1 and its last lines."""
     slug = make_slug(tmp_path, {}, web=command)
 
     assert run(["start", str(slug.path)]) == 1
     out, err = capsys.readouterr()
     assert err.startswith(f"error[dyno.crashed]: {dies}")
-    assert out.endswith("heroku[web.1]: State changed from starting to crashed\n")
+    assert out.count("heroku[web.1]: State changed from starting to crashed\n") == 2
 
 
 def test_a_crash_later_ends_start_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A worker that ends after it was up ends the formation, and the others are stopped."""
+    """A worker that ends twice after it was up ends the formation, and the others are stopped."""
     slug, mark = marked(tmp_path, worker="echo done; exit 4", other=SLEEPER)
 
     assert run(["start", str(slug.path), "other=1", "worker=1"]) == 1

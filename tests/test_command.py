@@ -86,7 +86,7 @@ def test_a_command_inherits_nothing() -> None:
     first, second = Command(("env",)), Command(("env",))
 
     assert os.environ
-    assert (first.env, first.cwd, first.info) == ({}, None, False)
+    assert (first.env, first.cwd, first.confinement) == ({}, None, {})
     assert first.env is not second.env
 
 

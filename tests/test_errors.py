@@ -44,10 +44,14 @@ SAMPLES: list[tuple[SlugkitError, str, type[Exception]]] = [
     (errors.DynoCrashedError("web.1", 3, LAST, up=True), "dyno.crashed", RuntimeError),
     (errors.BootTimeoutError("web.1", 60.0, LAST), "dyno.boot-timeout", TimeoutError),
     (errors.RunnerClosedError(), "dyno.runner-closed", RuntimeError),
+    (errors.FormationStoppedError(), "dyno.formation-stopped", RuntimeError),
+    (errors.ReleaseFailedError("release.1234", 1, LAST), "release.failed", RuntimeError),
     (errors.MissingLibraryError("cyclonedx-python-lib", "sbom"), "sbom.missing-library", ImportError),
     (errors.InvalidBudgetError("budget.toml", "slug.max", "not a key"), "budget.invalid", ValueError),
     (errors.BudgetExceededError("budget.toml", ("2K is more than 1K",), LAST), "budget.exceeded", ValueError),
     (errors.NotReproducibleError("app", ("a", "b")), "slug.not-reproducible", ValueError),
+    (errors.DrainFailedError("timed out"), "drain.failed", OSError),
+    (errors.DrainRefusedError("status 401"), "drain.refused", ValueError),
 ]
 ERRORS = [error for error, _, _ in SAMPLES]
 each_error = pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)

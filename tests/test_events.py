@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from slugkit import events
-from slugkit.events import BuildEvent, DynoStateChanged, Event, to_dict
+from slugkit.events import BuildEvent, DynoEvent, Event, to_dict
 
 SAMPLES: list[Event] = [
     events.BuildStarted("."),
@@ -31,6 +31,8 @@ SAMPLES: list[Event] = [
     events.SlugPacked("a.slug.tgz", 1000, 300 * 2**20),
     events.BuildFailed("slug.corrupt", "cut short", "Python", "python", "no"),
     events.DynoStateChanged("web.1", "starting", "up"),
+    events.DrainFailed("SyslogDrain('syslog://localhost:514')", "connection refused"),
+    events.DrainClosed("FileDrain('app.log')", 10, 0),
 ]
 each_event = pytest.mark.parametrize("event", SAMPLES, ids=lambda event: type(event).__name__)
 
@@ -40,7 +42,7 @@ def test_every_event_is_covered_here() -> None:
     classes = [value for value in vars(events).values() if isinstance(value, type) and attrs.has(value)]
     declared = {value for value in classes if value.__module__ == events.__name__}
 
-    assert set(get_args(Event)) == set(get_args(BuildEvent)) | {DynoStateChanged} == declared
+    assert set(get_args(Event)) == set(get_args(BuildEvent)) | set(get_args(DynoEvent)) == declared
     assert declared == {type(event) for event in SAMPLES}
 
 

@@ -65,6 +65,13 @@ def test_the_library_loads_nothing_of_the_command_line() -> None:
     assert answer(code) == "[]\n"
 
 
+def test_a_runner_without_a_network_drain_loads_no_network() -> None:
+    """TLS and HTTP come with the drains that use them, not with every runner."""
+    code = "import sys, slugkit; slugkit.DynoRunner, slugkit.FileDrain; print({'ssl', 'http.client'} & {*sys.modules})"
+
+    assert answer(code) == "set()\n"
+
+
 def test_import_starts_and_changes_nothing() -> None:
     """No thread, no child, no descriptor, no signal handler, no umask, no working directory, no environment."""
     code = """

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
         ReleaseDefaults,
     )
     from .command import Completed
-    from .dyno import Dyno, DynoRunner
+    from .drains import Drain, FileDrain, HttpDrain, SyslogDrain
+    from .dyno import Backoff, Dyno, DynoRunner, Formation, Limits, Tail, Usage
     from .environ import HOST_ENV
     from .errors import SlugkitError
     from .logline import LogLine
     from .procfile import Procfile, ProcfileWarning, format_procfile, parse_procfile
     from .reproduction import Reproduction, reproduce
-    from .sandbox import Bubblewrap, Sandbox, Unconfined
+    from .sandbox import Bubblewrap, Landlock, Namespaces, Owned, Sandbox, SandboxReport, Unconfined
     from .slug import Manifest
     from .source import GitSource, TarballSource
     from .store import DirectoryStore, SlugStore
@@ -43,13 +44,14 @@ _HOMES = {
         *("ClassicBuildpack", "ProcfileBuildpack", "PythonBuildpack"),
     ),
     "command": ("Completed",),
-    "dyno": ("Dyno", "DynoRunner"),
+    "drains": ("Drain", "FileDrain", "HttpDrain", "SyslogDrain"),
+    "dyno": ("Backoff", "Dyno", "DynoRunner", "Formation", "Limits", "Tail", "Usage"),
     "environ": ("HOST_ENV",),
     "errors": ("SlugkitError",),
     "logline": ("LogLine",),
     "procfile": ("Procfile", "ProcfileWarning", "format_procfile", "parse_procfile"),
     "reproduction": ("Reproduction", "reproduce"),
-    "sandbox": ("Bubblewrap", "Sandbox", "Unconfined"),
+    "sandbox": ("Bubblewrap", "Landlock", "Namespaces", "Owned", "Sandbox", "SandboxReport", "Unconfined"),
     "slug": ("Manifest",),
     "source": ("GitSource", "TarballSource"),
     "store": ("DirectoryStore", "SlugStore"),
@@ -60,6 +62,7 @@ _MODULES = ("errors", "events", "xray")
 
 __all__ = [
     "HOST_ENV",
+    "Backoff",
     "Bubblewrap",
     "BuildContext",
     "Buildpack",
@@ -68,12 +71,20 @@ __all__ = [
     "Completed",
     "Detection",
     "DirectoryStore",
+    "Drain",
     "Dyno",
     "DynoRunner",
+    "FileDrain",
+    "Formation",
     "GitSource",
+    "HttpDrain",
+    "Landlock",
+    "Limits",
     "LogLine",
     "Manifest",
+    "Namespaces",
     "NotDetected",
+    "Owned",
     "Procfile",
     "ProcfileBuildpack",
     "ProcfileWarning",
@@ -81,14 +92,18 @@ __all__ = [
     "ReleaseDefaults",
     "Reproduction",
     "Sandbox",
+    "SandboxReport",
     "Slug",
     "SlugBuilder",
     "SlugFile",
     "SlugStore",
     "SlugkitError",
+    "SyslogDrain",
+    "Tail",
     "TarballSource",
     "TestRun",
     "Unconfined",
+    "Usage",
     "__version__",
     "errors",
     "events",

@@ -175,6 +175,23 @@ def copy_tree(source: Path, target: Path, *, skip: Callable[[str], bool] | None 
         there.chmod(info.st_mode & 0o777 | 0o700)
 
 
+def link_tree(source: Path, target: Path) -> None:
+    """Make what is below *source* in the existing directory *target*: directories of its own, the same files.
+
+    On another file system they are copies.
+    """
+    for entry in walk(source):
+        here, there = source / entry.path, target / entry.path
+        if entry.is_dir:
+            there.mkdir()
+            there.chmod(0o755)
+            continue
+        try:
+            os.link(here, there, follow_symlinks=False)
+        except OSError:  # EXDEV; EMLINK; a security module's no
+            shutil.copy2(here, there, follow_symlinks=False)
+
+
 def give_to(root: Path, uid: int, gid: int) -> None:
     """Make *uid* and *gid* the owner of *root* and of everything below it; links are not followed."""
     os.chown(root, uid, gid, follow_symlinks=False)

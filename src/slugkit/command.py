@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from attrs import field, frozen
 
@@ -26,15 +26,14 @@ class HiddenArgs:
 class Command:
     """What to execute: arguments, the whole environment, the working directory.
 
-    ``info`` asks for a pipe on which the command reports; its number stands in the place of `INFO_FD`.
-    ``lifeline`` asks for a pipe that ends when the host program does; its number stands in the place of `LIFELINE_FD`.
+    ``confinement`` is how a `Sandbox` has it confined, as the warden takes it; empty for a tool of our own.
+    `LIFELINE_FD` among the arguments becomes the number of a pipe that ends with the host program, or the call.
     """
 
     argv: tuple[str | DataFile | HiddenArgs, ...]
     env: Mapping[str, str] = field(factory=dict, repr=False)
     cwd: Path | None = None
-    info: bool = False
-    lifeline: bool = False
+    confinement: Mapping[str, Any] = field(factory=dict, repr=False)
 
 
 #: How slugkit starts a bash of its own, up to the script: by its path, whatever PATH a buildpack or app has, and deaf
@@ -49,7 +48,6 @@ for _slugkit_script in "${_slugkit_scripts[@]}" "$HOME/.profile"; do
   [ -f "$_slugkit_script" ] && . "$_slugkit_script"
 done
 """
-INFO_FD = "{info-fd}"
 LIFELINE_FD = "{lifeline-fd}"
 
 

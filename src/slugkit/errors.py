@@ -597,6 +597,46 @@ class RunnerClosedError(SlugkitError, RuntimeError):
 
 
 @frozen
+class FormationStoppedError(SlugkitError, RuntimeError):
+    """A formation was used after it was stopped, by itself or with its runner."""
+
+    code: ClassVar[str] = "dyno.formation-stopped"
+
+    def __str__(self) -> str:
+        """Say so."""
+        return "this formation is stopped"
+
+    @property
+    def hint(self) -> str | None:
+        """How to have one again."""
+        return "start another with DynoRunner.formation()"
+
+
+@frozen
+class ReleaseFailedError(SlugkitError, RuntimeError):
+    """The release command of a slug did not end with status 0; ``timeout`` in seconds, if that was over."""
+
+    code: ClassVar[str] = "release.failed"
+
+    dyno: str
+    status: int
+    last_lines: tuple[str, ...] = ()
+    timeout: float | None = None
+
+    def __str__(self) -> str:
+        """Name the dyno and what became of it, then what it said last."""
+        tail = "".join(f"\n  {line}" for line in self.last_lines)
+        if self.timeout is not None:
+            return f"the release command took longer than {self.timeout:g} seconds, and {self.dyno} was stopped{tail}"
+        return f"the release command exited with status {self.status} in {self.dyno}{tail}"
+
+    @property
+    def hint(self) -> str | None:
+        """What it means for what runs."""
+        return "the dynos that run go on with the old release: deploy only what was released"
+
+
+@frozen
 class MissingLibraryError(SlugkitError, ImportError):
     """What was asked for needs a library that is not installed; ``extra`` is the one of slugkit's that brings it."""
 
@@ -679,3 +719,34 @@ class NotReproducibleError(SlugkitError, ValueError):
     def hint(self) -> str | None:
         """What to do about the cause that shows most often."""
         return self.remedy or "--keep DIR keeps both slugs for a look"
+
+
+@frozen
+class DrainFailedError(SlugkitError, OSError):
+    """A drain could not send log lines now; they are sent again."""
+
+    code: ClassVar[str] = "drain.failed"
+
+    reason: str
+
+    def __str__(self) -> str:
+        """Say what went wrong."""
+        return f"the drain does not take log lines: {self.reason}"
+
+
+@frozen
+class DrainRefusedError(SlugkitError, ValueError):
+    """The other end of a drain wants no such log lines; sending them again would not help, so they are lost."""
+
+    code: ClassVar[str] = "drain.refused"
+
+    reason: str
+
+    def __str__(self) -> str:
+        """Say what the other end said."""
+        return f"the drain refuses log lines: {self.reason}"
+
+    @property
+    def hint(self) -> str | None:
+        """What is most often wrong."""
+        return "look at the URL of the drain, and at the user and password in it"

@@ -217,6 +217,23 @@ class DynoStateChanged:
     new: str
 
 
+@frozen
+class DrainFailed:
+    """A drain does not take lines; they wait in its buffer and are sent again. Told once until it works again."""
+
+    drain: str
+    reason: str
+
+
+@frozen
+class DrainClosed:
+    """A drain is closed; of the lines meant for it so many were ``sent`` and so many ``lost``."""
+
+    drain: str
+    sent: int
+    lost: int
+
+
 BuildEvent = (
     BuildStarted
     | WorkspaceOpened
@@ -240,7 +257,8 @@ BuildEvent = (
     | SlugPacked
     | BuildFailed
 )
-Event = BuildEvent | DynoStateChanged
+DynoEvent = DynoStateChanged | DrainFailed | DrainClosed
+Event = BuildEvent | DynoEvent
 
 
 def to_dict(event: Event) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Log lines as data, and their two renderings (contract.md 5)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -31,13 +31,12 @@ class LogLine:
 
     def __str__(self) -> str:
         """Render it as ``heroku logs`` does: ``TIME SOURCE[PROCESS]: MESSAGE``, escapes made harmless."""
-        time = self.time.isoformat(timespec="microseconds")
-        return f"{time} {self.source}[{harmless(self.process)}]: {harmless(self.message)}"
+        return f"{_timestamp(self.time)} {self.source}[{harmless(self.process)}]: {harmless(self.message)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data for JSON."""
         return {
-            "time": self.time.isoformat(timespec="microseconds"),
+            "time": _timestamp(self.time),
             "source": self.source,
             "process": self.process,
             "stream": self.stream,
@@ -48,6 +47,41 @@ class LogLine:
 def system_line(process: str, message: str) -> LogLine:
     """Return a line of the platform itself about *process*, stamped now."""
     return LogLine(datetime.now(UTC), "heroku", process, "system", message)
+
+
+def overflow_line(lost: int, since: datetime) -> LogLine:
+    """Return the line that tells of *lost* lines before it, as Logplex words it (contract.md 5.5)."""
+    return system_line(
+        "logplex", f"Error L10 (output buffer overflow): {lost} messages dropped since {_timestamp(since)}."
+    )
+
+
+def tail_overflow_line(lost: int, since: datetime) -> LogLine:
+    """Return the line that tells the reader of a live tail of *lost* lines and events before it."""
+    return system_line(
+        "logplex",
+        f"Error L11 (Tail buffer overflow) -> This tail session dropped {lost} messages since {_timestamp(since)}.",
+    )
+
+
+def _timestamp(time: datetime) -> str:
+    return time.isoformat(timespec="microseconds")
+
+
+def wanted(source: str | None = None, process: str | None = None) -> Callable[[LogLine], bool]:
+    """Return the question whether a line passes these filters, as Logplex asks it (contract.md 5.2).
+
+    Args:
+        source: The whole of its source: "app" or "heroku".
+        process: The whole of its process, or what stands before a ".": "web" is "web.1" too, but not "webhook.1".
+    """
+
+    def passes(line: LogLine) -> bool:
+        return source in (None, line.source) and (
+            process is None or line.process == process or line.process.startswith(f"{process}.")
+        )
+
+    return passes
 
 
 def harmless(text: str, *, keep_colour: bool = False) -> str:
@@ -79,26 +113,33 @@ class LineSplitter:
 
     _rest: bytes = field(default=b"", init=False)
 
-    def feed(self, data: bytes) -> Iterator[str]:
-        """Yield the lines that *data* completes; a trailing carriage return is dropped."""
-        *lines, rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            yield from _pieces(line.removesuffix(b"\r"))
+    def feed(self, data: bytes) -> list[str]:
+        """Return the lines that *data* completes; a trailing carriage return is dropped."""
+        whole, newline, rest = (self._rest + data).rpartition(b"\n")
+        lines = _split(whole) if newline else []
         while len(rest) > LONGEST and rest[LONGEST:] != b"\r":  # it may belong to a newline yet to come
-            yield _decode(rest[:LONGEST])
+            lines.append(_decode(rest[:LONGEST]))
             rest = rest[LONGEST:]
         self._rest = rest
+        return lines
 
-    def flush(self) -> Iterator[str]:
-        """Yield what is left when the stream ends without a newline."""
-        if self._rest:
-            yield from _pieces(self._rest.removesuffix(b"\r"))
-        self._rest = b""
+    def flush(self) -> list[str]:
+        """Return what is left when the stream ends without a newline."""
+        rest, self._rest = self._rest, b""
+        return _pieces(rest.removesuffix(b"\r")) if rest else []
 
 
-def _pieces(line: bytes) -> Iterator[str]:
-    for start in range(0, max(len(line), 1), LONGEST):
-        yield _decode(line[start : start + LONGEST])
+def _split(whole: bytes) -> list[str]:
+    """Return the lines of *whole*; decoding it at once costs a fraction of decoding each, and means the same."""
+    if b"\r" not in whole:
+        lines = _decode(whole).split("\n")
+        if len(max(lines, key=len)) <= LONGEST // 4:  # in bytes, a character is four at most
+            return lines
+    return [piece for line in whole.split(b"\n") for piece in _pieces(line.removesuffix(b"\r"))]
+
+
+def _pieces(line: bytes) -> list[str]:
+    return [_decode(line[start : start + LONGEST]) for start in range(0, max(len(line), 1), LONGEST)]
 
 
 def _decode(raw: bytes) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
+from .. import _exec
 from ..archive import Slug, pack
 from ..buildpacks import (
     BuildContext,
@@ -220,7 +221,8 @@ class SlugBuilder:
         named = str(source if isinstance(source, str | PathLike) else origin.path)
         self._emit(BuildStarted(named, self.runtime, tuple(self.config_vars)))
         cache = app_cache(self.cache_dir, origin) / ("ci" if in_app else "")  # tests leave paths below /app in theirs
-        with scratch_workspace() if scratch else open_workspace(cache, self._on_wait) as workspace:
+        opened = scratch_workspace() if scratch else open_workspace(cache, self._on_wait)
+        with _exec.Warden() as warden, opened as workspace:
             commit, ignored = checkout(origin, workspace.build_dir, (cache, *leave_out))
             if ignored is not None:
                 self._emit(SourceIgnored(ignored))
@@ -230,7 +232,7 @@ class SlugBuilder:
             host_env = pick(os.environ, self.host_env)
             packs = asked_for(self.buildpacks, workspace.build_dir, self.runtime, Fetcher(host_env))
             self._emit(BuildpacksChosen(self._stack, tuple(pack.name for pack in packs)))
-            runner = self._runner(workspace, sandbox, commit, host_env, in_app=in_app)
+            runner = evolve(self._runner(workspace, sandbox, commit, host_env, in_app=in_app), warden=warden)
             config_vars = self.config_vars
             if in_app:
                 config_vars = check_config_vars({**read_app_json(workspace.build_dir).env, **config_vars})

@@ -69,6 +69,7 @@ class SandboxRunner:
     cwd: Path
     emit: Callable[[BuildEvent], None]
     limit: float
+    warden: _exec.Warden | None = None
     deadline: float = field()
 
     @deadline.default
@@ -117,7 +118,7 @@ class SandboxRunner:
 
         try:
             confined = self.sandbox.confine(command, self.spec)
-            done = _exec.run(confined, on_line=on_line, deadline=self.deadline, capture=capture)
+            done = _exec.run(confined, warden=self.warden, on_line=on_line, deadline=self.deadline, capture=capture)
         except _exec.DeadlineError:
             raise BuildTimeoutError(self.limit) from None
         except _exec.StartError as error:

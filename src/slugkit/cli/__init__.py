@@ -8,12 +8,14 @@ import click
 from .._version import __version__
 from ..errors import SlugkitError
 from ._build import build, detect
-from ._dyno import exec_, start
+from ._dyno import exec_
 from ._errors import error_document, show_error
 from ._output import JSON, emit_json
 from ._procfile import procfile
 from ._reproduce import reproduce
+from ._sandbox import sandbox
 from ._slug import files, unpack, verify
+from ._start import start
 from ._store import store
 from ._xray import diff, inspect
 
@@ -28,7 +30,8 @@ def slugkit() -> None:
     """Turn source trees into slugs, and run slugs on dynos that cannot change them."""
 
 
-for command in (detect, build, inspect, diff, files, verify, unpack, exec_, start, procfile, reproduce, store):
+_COMMANDS = (detect, build, inspect, diff, files, verify, unpack, exec_, start, procfile, reproduce, store, sandbox)
+for command in _COMMANDS:
     slugkit.add_command(command)
 
 

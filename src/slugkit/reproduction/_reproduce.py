@@ -127,7 +127,7 @@ def _build(place: Path, source: Source, settings: dict[str, object], around: Sur
         say(line)
 
     try:
-        status = _exec.follow(Command(argv, env, lifeline=True), on_line, grace=_GRACE)
+        status = _exec.follow(Command(argv, env), on_line, grace=_GRACE)
     except _exec.StartError as error:
         raise CommandFailedError(_PROCESS, 127, (str(error),)) from error
     if not answer.is_file():

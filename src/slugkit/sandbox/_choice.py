@@ -1,33 +1,63 @@
 """Which sandbox: the strongest that works here, or the one that was named. Never a silent fall."""
 
-from ..errors import SandboxUnavailableError
+from collections.abc import Collection
+
+from ..errors import InvalidSettingError, SandboxUnavailableError
 from ._bubblewrap import Bubblewrap
+from ._landlock import Landlock
+from ._namespaces import Namespaces
+from ._owned import Owned
+from ._promises import PROMISES, SandboxReport, report
+from ._selftest import self_test
 from ._spec import Sandbox
 from ._unconfined import Unconfined
 
 #: What "auto" tries, strongest first.
-PREFERRED: tuple[Sandbox, ...] = (Bubblewrap(),)
+PREFERRED: tuple[Sandbox, ...] = (Namespaces(), Bubblewrap(), Landlock())
+
+_WEAKER: tuple[Sandbox, ...] = (Owned(), Unconfined())
 
 #: What ``sandbox=`` and ``--sandbox`` understand.
-NAMES = ("auto", *(sandbox.name for sandbox in (*PREFERRED, Unconfined())))
+NAMES = ("auto", *(sandbox.name for sandbox in (*PREFERRED, *_WEAKER)))
 
 
-def choose(sandbox: str | Sandbox) -> Sandbox:
+def choose(sandbox: str | Sandbox, require: Collection[str] = ()) -> Sandbox:
     """Return the sandbox that *sandbox* names, after trying it for real; "auto" takes the strongest that works.
+
+    *require* names promises (`PROMISES`) that it has to keep as well.
 
     Raises:
         SandboxUnavailableError: None works, or the one named does not, or there is none of that name.
+        InvalidSettingError: There is no promise of a name in *require*.
     """
-    if not isinstance(sandbox, str):
-        candidates: tuple[Sandbox, ...] = (sandbox,)
-    elif sandbox == "auto":
-        candidates = PREFERRED
-    else:
-        candidates = tuple(s for s in (*PREFERRED, Unconfined()) if s.name == sandbox)
+    for name in require:
+        if name not in PROMISES:
+            raise InvalidSettingError("require", f"{name!r} is not one of {', '.join(PROMISES)}")
     tried = []
-    for candidate in candidates:
+    for candidate in _candidates(sandbox):
         reason = candidate.check()
+        if reason is None and require:
+            lacking = sorted(set(require) - examine(candidate).kept())
+            reason = f"it does not keep {', '.join(lacking)}" if lacking else None
         if reason is None:
             return candidate
         tried.append((candidate.name, reason))
     raise SandboxUnavailableError(tuple(tried) or ((str(sandbox), f"not one of {', '.join(NAMES)}"),))
+
+
+def _candidates(sandbox: str | Sandbox) -> tuple[Sandbox, ...]:
+    if not isinstance(sandbox, str):
+        return (sandbox,)
+    if sandbox == "auto":
+        return PREFERRED
+    return tuple(one for one in (*PREFERRED, *_WEAKER) if one.name == sandbox)
+
+
+def examine(sandbox: Sandbox) -> SandboxReport:
+    """Return what *sandbox*, which works here, promises, tried anew; and why the stronger ones do not work."""
+    stronger = PREFERRED[: PREFERRED.index(sandbox)] if sandbox in PREFERRED else PREFERRED
+    reasons = {one.name: one.check() for one in stronger}
+    others = tuple((name, reason) for name, reason in reasons.items() if reason is not None)
+    better = next((name for name, reason in reasons.items() if reason is None), None)
+    found = self_test(sandbox).found
+    return report(sandbox.name, getattr(sandbox, "level", "none"), found, others, better)

@@ -1,5 +1,6 @@
 """What a confined command is to see, as values, and the Protocol of whatever shows it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -20,10 +21,21 @@ class Bind:
 
 @frozen
 class Tmpfs:
-    """A private, writable directory in memory of at most *size* bytes, gone with the command."""
+    """A private, writable directory in memory of at most *size* bytes and *inodes* entries, gone with the command."""
 
     inside: str
     size: int
+    inodes: int = 2**20
+
+
+@frozen
+class Overlay:
+    """A directory of the host, shown at *inside* and writable there: what is written is as private as a `Tmpfs`."""
+
+    host: Path
+    inside: str
+    size: int
+    inodes: int = 2**20
 
 
 @frozen
@@ -42,18 +54,27 @@ class File:
     data: bytes = field(repr=False)
 
 
-Mount = Bind | Tmpfs | Link | File
+Mount = Bind | Tmpfs | Overlay | Link | File
 
 
 @frozen
 class SandboxSpec:
-    """The whole view of a confined command: mounts in order, and who it runs as.
+    """The whole view of a confined command: mounts in order, who it runs as, and what it may use.
 
-    ``uid`` is the user and group to become when the host program is root, else None.
+    ``uid`` is the user and group to become when the host program is root, else None. ``network`` off leaves loopback
+    of its own; ``port``, where the kernel can, is the only TCP port that may be listened on. ``limits`` are those of
+    setrlimit(2): "open_files", "processes", "core". ``cgroups`` are directories to make and be in, each with those
+    ``cgroup_settings`` (file names and contents) that it has. ``scratch`` is removed when all of the command is gone.
     """
 
     mounts: tuple[Mount, ...]
     uid: int | None = None
+    network: bool = True
+    port: int | None = None
+    limits: Mapping[str, int] = field(factory=dict)
+    cgroups: tuple[str, ...] = ()
+    cgroup_settings: Mapping[str, str] = field(factory=dict)
+    scratch: Path | None = None
 
 
 class Sandbox(Protocol):
@@ -63,6 +84,10 @@ class Sandbox(Protocol):
     def name(self) -> str:
         """What ``sandbox=`` and ``--sandbox`` call it."""
 
+    @property
+    def mounts(self) -> bool:
+        """Whether it shows a view at other paths than the host's; else a command sees the host's own paths."""
+
     def check(self) -> str | None:
         """Try it here, once, and return why it does not keep its promises, or None."""
 
@@ -71,3 +96,12 @@ class Sandbox(Protocol):
 
     def inside(self, spec: SandboxSpec, path: Path) -> str:
         """Return where a command confined to *spec* sees the host's *path*."""
+
+
+def shown_at(spec: SandboxSpec, path: Path) -> str:
+    """Return where the mounts of *spec* show *path*; a path none of them shows is its own answer."""
+    text = str(path)
+    for mount in reversed(spec.mounts):
+        if isinstance(mount, Bind | Overlay) and (f"{text}/").startswith(f"{mount.host}/"):
+            return (mount.inside + text[len(str(mount.host)) :]).rstrip("/") or "/"
+    return text

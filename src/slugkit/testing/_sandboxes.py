@@ -30,6 +30,11 @@ class Altered:
         """The name of the sandbox within."""
         return self.inner.name
 
+    @property
+    def mounts(self) -> bool:
+        """What the sandbox within does."""
+        return self.inner.mounts
+
     def check(self) -> str | None:
         """Ask the sandbox within."""
         return self.inner.check()

@@ -1,0 +1,64 @@
+"""Landlock: level confined, for where nothing can be mounted - Docker's default profile, Ubuntu's user namespaces.
+
+A command sees the host's own paths, and may use those of its view, whatever the modes say. What only a mount can do is
+not promised: a /tmp and /dev/shm of its own, processes and names of its own.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from attrs import evolve, frozen
+
+from .._warden import landlock
+from ..command import Command
+from ._namespaces import confined
+from ._promises import Level
+from ._selftest import self_test
+from ._spec import Bind, Mount, SandboxSpec
+
+_LEAST = 3  # the ABI that knows truncate(2)
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_ALWAYS_READ = ("/sys/devices/system/cpu", "/sys/fs/cgroup")  # how many CPUs and how much memory there are
+
+
+@frozen
+class Landlock:
+    """Confine with Landlock, seccomp, no_new_privs, and a uid of its own as root."""
+
+    name: str = "landlock"
+    level: Level = "confined"
+    mounts: bool = False
+    scoped: bool = True
+
+    def check(self) -> str | None:
+        """Run a self-test in a scratch directory; the answer holds for this process and its user."""
+        return _check(self, os.geteuid())
+
+    def confine(self, command: Command, spec: SandboxSpec) -> Command:
+        """Return *command* with what the warden needs to leave it no more than what *spec* shows."""
+        rules = {"rules": list(_rules(spec.mounts)), "bind": spec.port}
+        return evolve(command, confinement={**confined(spec), "landlock": rules})
+
+    def inside(self, spec: SandboxSpec, path: Path) -> str:  # noqa: ARG002 - the Protocol's shape
+        """Return *path* as it is."""
+        return str(path)
+
+
+def _rules(mounts: tuple[Mount, ...]) -> Iterator[tuple[str, str]]:
+    yield "/proc", "read"  # the files of others of the same user are there, too
+    for name in _DEVICES:
+        yield f"/dev/{name}", "use"
+    for path in _ALWAYS_READ:
+        yield path, "read"
+    for mount in mounts:
+        if isinstance(mount, Bind):
+            yield str(mount.host), "write" if mount.writable else "read"
+
+
+@cache
+def _check(sandbox: Landlock, euid: int) -> str | None:  # noqa: ARG001 - what the answer holds for
+    if landlock.abi() < _LEAST:
+        return f"this kernel's Landlock has ABI {landlock.abi()}, and {_LEAST} is needed (Linux 6.2)"
+    return self_test(sandbox).missing(sandbox.level)
