@@ -223,6 +223,8 @@ def test_others_are_spared(kind: str, warden: Warden, mark: str) -> None:
     """What clears up after one command, its init killed, touches no other's."""
     other = Talking(warden, confined(kind, 'setsid sleep "$1" & echo up; exec sleep "$1"', mark))
     assert other.line() == "up"
+    while sleeping(mark) < 2:  # the shells have yet to become what they are to run
+        time.sleep(0.01)
     one = spawn(warden, confined(kind, "setsid sleep 600 & exec sleep 600"))
     one.kill()
 
