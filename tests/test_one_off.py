@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from slugkit._exec import Kept
 from slugkit.archive import Slug
 from slugkit.dyno import Dyno, DynoRunner
-from slugkit.dyno._one_off import Kept
+from slugkit.dyno._one_off import last_lines
 from slugkit.errors import ReleaseFailedError
 from slugkit.testing import make_slug
 from support import pids_with
@@ -97,10 +98,10 @@ def test_of_a_large_output_the_end_is_kept() -> None:
     """What a one-off prints is kept up to 32 MiB, the last lines of it."""
     kept = Kept()
     for number in range(40):
-        kept.add(f"{number}" + "x" * 2**20)
+        kept.add_line(f"{number}" + "x" * 2**20)
 
     assert 31 * 2**20 < len(kept.text()) <= 32 * 2**20
-    assert kept.last_lines()[-1].startswith("39x")
+    assert last_lines(kept.text())[-1].startswith("39x")
     assert not kept.text().startswith("0x")
 
 

@@ -5,7 +5,8 @@ descriptors above 2 are closed, but for those a command asks for.
 """
 
 from ._git import git, last_line
+from ._kept import Kept
 from ._process import DeadlineError, StartError, follow, run
 from ._warden import Process, Warden
 
-__all__ = ["DeadlineError", "Process", "StartError", "Warden", "follow", "git", "last_line", "run"]
+__all__ = ["DeadlineError", "Kept", "Process", "StartError", "Warden", "follow", "git", "last_line", "run"]

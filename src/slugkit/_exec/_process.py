@@ -6,21 +6,20 @@ import selectors
 import signal
 import subprocess
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from typing import Protocol
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from ..command import Command, Completed
 from ..logline import LineSplitter
 from ._descriptors import given
+from ._kept import Kept
 from ._warden import Process, Warden
 
 _DRAIN = 1.0  # seconds to wait for the rest of the output when a stray process holds the pipe
 _CHUNK = 65536
-_LARGEST_OUTPUT = 32 * 2**20  # bytes of one command's output that are kept in memory
 _TICK = 0.1  # seconds
 
 
@@ -49,10 +48,10 @@ def run(
         DeadlineError: The monotonic clock reached *deadline*; the whole sandbox is dead by then.
         StartError: The program is not there or may not be executed, or its sandbox cannot be made.
     """
-    kept = _Kept()
+    kept = Kept()
 
     def take(line: str) -> None:
-        kept.add((line + "\n").encode("utf-8", "surrogateescape"))
+        kept.add_line(line)
         show(line)
 
     def show(line: str) -> None:
@@ -202,25 +201,6 @@ def _follow(popen: "subprocess.Popen[bytes]", feed: Callable[[bytes], None], gra
     finally:
         _Plain(popen).end()
         stdout.close()
-
-
-@define
-class _Kept:
-    """The end of an output, up to a size: a command that never stops printing must not take the memory."""
-
-    parts: deque[bytearray] = field(factory=deque)
-    size: int = 0
-
-    def add(self, data: bytes) -> None:
-        if not self.parts or len(self.parts[-1]) > _CHUNK:  # an object a line would cost ten times the text
-            self.parts.append(bytearray())
-        self.parts[-1] += data
-        self.size += len(data)
-        while self.size > _LARGEST_OUTPUT:
-            self.size -= len(self.parts.popleft())
-
-    def text(self) -> str:
-        return b"".join(self.parts).decode("utf-8", "replace")
 
 
 def _lines(take: Callable[[str], None]) -> Callable[[bytes], None]:

@@ -65,17 +65,12 @@ class Process:
 
     def terminate(self) -> None:
         """Send SIGTERM to every process in it."""
-        self._send(b"T")
+        with suppress(OSError):  # it is ending
+            self._control.send(b"T")
 
     def kill(self) -> None:
         """Send SIGKILL to every process in it."""
         self._warden.kill(self._number)
-
-    def _send(self, what: bytes) -> None:
-        try:
-            self._control.send(what)
-        except OSError:  # it is ending
-            return
 
     def gone(self) -> None:
         """Take what its init told before it ended."""

@@ -6,8 +6,6 @@ import os
 import signal
 import time
 
-from .syscalls import syscall
-
 TYPE_CHECKING = False  # typing takes 4 ms of a start that takes 30
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -108,8 +106,3 @@ def _quietly(pid: int, signum: int) -> None:
         os.kill(pid, signum)
     except (ProcessLookupError, PermissionError):
         return
-
-
-def close_from(first: int) -> None:
-    """Close every descriptor from *first* on."""
-    syscall("close_range", first, 2**31 - 1, 0)

@@ -14,11 +14,11 @@ import select
 import signal
 import socket
 import struct
-import sys
 import termios
 from itertools import pairwise
 
 from . import family, landlock, namespaces, privileges, seccomp
+from .syscalls import syscall
 
 TYPE_CHECKING = False  # typing takes 4 ms of a start that takes 30
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _arranged(control: int, lifeline: int, given: list[int], spec: dict[str, Any
     kept = sorted({*wanted, *high[-2:], *namespaces.opened(spec["namespaces"])})
     for one, following in pairwise(kept):
         os.closerange(one + 1, following)
-    family.close_from(kept[-1] + 1)
+    syscall("close_range", kept[-1] + 1, 2**31 - 1, 0)
     return high[-2:]
 
 
@@ -212,6 +212,3 @@ def _tell(control: int, *words: object) -> None:
         os.write(control, "\0".join(map(str, words)).encode("utf-8", "backslashreplace"))
     except OSError:  # nobody listens any more
         return
-
-
-sys.dont_write_bytecode = True  # after a fork nothing may be imported, let alone written

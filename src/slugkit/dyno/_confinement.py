@@ -12,9 +12,8 @@ from ..environ import DYNO_PATH, compose_env
 from ..errors import InvalidCommandError, MissingInterpreterError, UnsafeMemberError
 from ..sandbox import Bind, File, Mount, Overlay, SandboxSpec, Tmpfs, cgroups, stack_view
 from ..slug import Manifest
-from ._limits import Limits
+from ._limits import MOST_MEMORY, Limits
 
-_MOST_MEMORY = 2  # times the limit, from where on a dyno is killed (R15, contract.md 4.8)
 _LONGEST_COMMAND = 128 * 1024  # MAX_ARG_STRLEN, in bytes
 
 # contract.md 4.3: the profile scripts, then the command, in one shell environment; `set --` in one of them must not
@@ -60,7 +59,7 @@ def real_spec(home: Path, manifest: Manifest, uid: int | None, limits: Limits, p
 
 def _limited(spec: SandboxSpec, limits: Limits, port: int) -> SandboxSpec:
     """Return *spec* with *limits*: by cgroups, and by what is the dyno's own, its uid or user namespace."""
-    memory = None if limits.memory is None else _MOST_MEMORY * limits.memory
+    memory = None if limits.memory is None else MOST_MEMORY * limits.memory
     own = spec.uid is not None or not spec.scratch  # RLIMIT_NPROC counts by uid, or in the user namespace
     groups = cgroups(memory, None if own else limits.processes, limits.cpu)
     asked = {"open_files": limits.open_files, "processes": limits.processes}

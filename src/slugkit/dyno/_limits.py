@@ -5,6 +5,8 @@ from attrs import field, frozen
 from ..errors import InvalidSettingError
 
 _MIB = 2**20
+#: Times its memory limit, from where on a dyno is killed (R15, contract.md 4.8).
+MOST_MEMORY = 2
 
 
 @frozen

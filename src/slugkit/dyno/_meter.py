@@ -6,6 +6,7 @@ from typing import Protocol
 from attrs import define, field
 
 from ..sandbox import memory_used
+from ._limits import MOST_MEMORY
 from ._record import Record
 from ._supervisor import Supervisor
 from ._usage import usage
@@ -13,7 +14,6 @@ from ._usage import usage
 _LOOK = 1.0  # seconds between looks
 _SHARE = 20  # of the time at most one part in so many is spent looking
 _SAID = 20.0  # seconds until it is said again
-_MOST = 2  # times the limit, and the dyno is killed
 _MIB = 2**20
 
 
@@ -73,7 +73,7 @@ class Meter:
         limit, (record, said) = self.limit or 0, self._runs[run]
         if used <= limit or run.stopping:
             return
-        if used > _MOST * limit:
+        if used > MOST_MEMORY * limit:
             _exceed_vastly(run, record, used, limit)
             self.forget(run)
         elif time.monotonic() - said > _SAID:

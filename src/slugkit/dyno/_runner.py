@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from attrs import evolve
 
+from .._exec import Kept
 from ..archive import Slug
 from ..command import Completed, resolve
 from ..drains import Drain
@@ -19,7 +20,7 @@ from ._dyno import Dyno
 from ._formation import Formation, command_of
 from ._house import House, drawn, numbered, start_all
 from ._limits import Limits
-from ._one_off import Kept, ended_within, to_the_end
+from ._one_off import ended_within, last_lines, to_the_end
 from ._ports import Ports
 from ._prepare import Recipe, Workshop
 from ._readable import Readable
@@ -160,7 +161,7 @@ class DynoRunner(Readable):
             SlugkitError: As `start`, but for unknown process types: those are commands.
         """
         kept = Kept()
-        dyno = self._one_off(slug, command, config_vars, evolve(self._one_off_spec, on_line=kept.add))
+        dyno = self._one_off(slug, command, config_vars, evolve(self._one_off_spec, on_line=kept.add_line))
         return Completed(to_the_end(dyno), kept.text())
 
     def attach(self, slug: Slug, command: str, *, config_vars: Mapping[str, str] | None = None) -> int:
@@ -211,12 +212,12 @@ class DynoRunner(Readable):
         if "release" not in slug.process_types:
             return None
         kept = Kept()
-        spec = evolve(self._one_off_spec, on_line=kept.add)
+        spec = evolve(self._one_off_spec, on_line=kept.add_line)
         dyno = self._one_off(slug, "release", config_vars, spec, kind="release")
         status = ended_within(dyno, timeout)
         if status != 0:
             over = timeout if status is None else None
-            raise ReleaseFailedError(dyno.name, dyno.wait(), kept.last_lines(), over)
+            raise ReleaseFailedError(dyno.name, dyno.wait(), last_lines(kept.text()), over)
         return Completed(status, kept.text())
 
     def usage(self) -> dict[str, Usage]:

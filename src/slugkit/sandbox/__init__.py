@@ -1,7 +1,7 @@
 """Sandboxes: functions from a command and a description of its view to a command that is confined to it."""
 
 from ._bubblewrap import Bubblewrap
-from ._cgroups import Cgroups, cgroups, memory_cgroup, memory_used
+from ._cgroups import cgroups, memory_cgroup, memory_used
 from ._choice import NAMES, choose, examine
 from ._landlock import Landlock
 from ._namespaces import Namespaces
@@ -17,7 +17,6 @@ __all__ = [
     "REGISTRY_ETC",
     "Bind",
     "Bubblewrap",
-    "Cgroups",
     "File",
     "Landlock",
     "Level",
