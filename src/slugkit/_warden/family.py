@@ -45,20 +45,17 @@ def extinguish(spared: Collection[int] = ()) -> None:
     killed as soon as they are seen, 30 microseconds a look, and what is below others now and then, 5 milliseconds.
     """
     looks = 0
-    while children := _living(spared):
-        for pid in children:
+    while children := [pid for pid in _children() if pid not in spared]:
+        # Whoever is reaped may have left a child that is not on the list: only an empty one is the end.
+        living = [pid for pid in children if _lives(pid)]
+        for pid in living:
             _quietly(pid, signal.SIGKILL)
         if looks % _DEEPER == 0:
-            for pid in _below(_tree(), children):
+            for pid in _below(_tree(), living):
                 _quietly(pid, signal.SIGKILL)
         looks += 1
         if looks > _QUICK:  # not one to get away: one that the kernel is slow to end
             time.sleep(0.001)
-
-
-def _living(spared: Collection[int]) -> list[int]:
-    """Reap who is dead of the children that are not *spared*, and return the others."""
-    return [pid for pid in _children() if pid not in spared and _lives(pid)]
 
 
 def _lives(pid: int) -> bool:
