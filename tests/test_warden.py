@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -519,27 +520,39 @@ def test_a_command_cannot_look_into_the_warden(kind: str, warden: Warden) -> Non
     assert talking.rest() == ["end"] or (ROOT and kind == "none")
 
 
-def test_the_warden_remembers_no_config_var() -> None:
-    """Of a command that runs, and of one that has ended, the warden keeps what it is to clear up."""
-    told = alone(
-        """
-import socket
-ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-spec = dict(argv=["/bin/true"], env={"TOKEN": "hunter2hunter2"}, cwd="/", descriptors=[], terminal=False,
-    namespaces=None, landlock=None, seccomp=False, confined=False, uid=None, wrapped=0, limits={},
-    cgroups=[], cgroup_settings={}, scratch=None)
-warden = main.Warden(theirs)
-warden._poll.register(theirs, 1)
-fd = os.memfd_create("spec"); os.write(fd, marshal.dumps(spec))
-control, _ = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-null = os.open("/dev/null", os.O_RDWR)
-warden._start(1, [fd, control.detach(), null, os.dup(null), os.dup(null)])
-answer("hunter2" in repr(vars(warden)))
-warden._reap(0)
-"""
-    )
+def memory(pid: int) -> bytes:
+    """Return what of the memory of *pid* can be read, all that it has written in it."""
+    parts = []
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as file:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            where, rights, *_ = line.split()
+            first, last = (int(one, 16) for one in where.split("-"))
+            with suppress(OSError, OverflowError):  # of the kernel's own pages
+                file.seek(first)
+                parts.append(file.read(last - first) if rights.startswith("rw") else b"")
+    return b"".join(parts)
 
-    assert told is False
+
+@EACH
+def test_only_a_command_has_its_config_vars(kind: str, warden: Warden) -> None:
+    """They are never in the memory of the warden, which every init has a copy of, nor in that of the init."""
+    secret = uuid.uuid4().hex
+    assert warden._popen is not None
+    for last in ("exit", "sleep 100"):
+        command = confined(kind, f"echo $TOKEN; {last}", env={**ENV, "TOKEN": secret})
+        talking = Talking(warden, command)
+        assert talking.line() == secret
+        if last == "exit":
+            wait(warden, talking.process)
+    warden.collect()
+    for pid in (warden._popen.pid, talking.process.pid):
+        assert pid is not None
+        if ROOT:
+            assert len(told := memory(pid)) > 2**20
+            assert secret.encode() not in told
+        else:
+            with pytest.raises(PermissionError):
+                memory(pid)
 
 
 # -- many, large, wrong ----------------------------------------------------------------------------------------

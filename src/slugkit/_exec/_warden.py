@@ -31,18 +31,25 @@ _KILLED = 137
 class Process:
     """A command that the warden was asked to run; ``status`` is None until all of it is gone.
 
-    ``pid`` is that of its init, once it is known. ``failure`` says which stage of its sandbox failed, the errno and the
-    system's words; such a command never ran. ``out_of_memory`` says that the kernel killed something in its cgroup.
+    ``pid`` is that of its init, and ``cgroups`` are its directories, once they are known. ``failure`` says which stage
+    of its sandbox failed, the errno and the system's words; such a command never ran. ``out_of_memory`` says that the
+    kernel killed something in its cgroup.
     """
 
     _warden: "Warden"
     _number: int
     _control: socket.socket
+    _bases: Sequence[str] = ()
     status: int | None = field(default=None, init=False)
     pid: int | None = field(default=None, init=False)
+    cgroups: tuple[str, ...] = field(default=(), init=False)
     out_of_memory: bool = field(default=False, init=False)
     failure: tuple[str, int, str] | None = field(default=None, init=False)
     _told: list[list[str]] = field(factory=list, init=False)
+
+    def started(self, pid: int, name: str) -> None:
+        """Take what the warden says of it."""
+        self.pid, self.cgroups = pid, tuple(f"{base}/{name}" for base in self._bases)
 
     def terminal(self) -> int | None:
         """Wait for the other end of the terminal that it was given, and return its descriptor; None if it ended.
@@ -152,13 +159,14 @@ class Warden:
                 spec = sealed(marshal.dumps(_spec(command, argv, numbers, terminal=terminal)))
                 try:
                     self._next += 1
-                    request = marshal.dumps({"start": self._next})
+                    request = marshal.dumps({"start": self._next, **_kind(command)})
                     socket.send_fds(host, [request], [spec, theirs.fileno(), *streams, *numbers])
                 finally:
                     os.close(spec)
                 theirs.close()
                 unused.pop_all()
-            process = self._processes[self._next] = Process(self, self._next, ours)
+            bases = command.confinement.get("cgroups", ())
+            process = self._processes[self._next] = Process(self, self._next, ours, bases)
         return process
 
     def kill(self, number: int) -> None:
@@ -185,13 +193,12 @@ class Warden:
                     ended += list(self._processes)
                     self._lost = True
                     break
-                what, number, value = told.decode().split(" ")
-                process = self._processes[int(number)]
-                if what == "gone":
-                    ended.append(int(number))
-                    process.out_of_memory = value == "1"
-                else:
-                    process.pid = int(value)
+                match told.decode().split(" "):
+                    case ["started", number, pid, name]:
+                        self._processes[int(number)].started(int(pid), name)
+                    case ["gone", number, killed]:
+                        self._processes[int(number)].out_of_memory = killed == "1"
+                        ended.append(int(number))
             processes = [self._processes.pop(number) for number in dict.fromkeys(ended)]
         for process in processes:
             process.gone()
@@ -210,6 +217,17 @@ class Warden:
             self._socket, self._popen, self._lost = None, None, False
 
 
+def _kind(command: Command) -> dict[str, Any]:
+    """Return what the warden has to know of *command*: no config vars, for what it reads, each init has a copy of."""
+    asked = {**_UNCONFINED, **command.confinement}
+    overlays = [mount for mount in asked["mounts"] if mount["kind"] == "overlay"]
+    return {
+        "kind": {name: asked[name] for name in ("namespaces", "confined", "cgroups", "cgroup_settings")},
+        "given": [(one["host"], one["uid"]) for one in overlays if one["uid"] is not None],
+        "scratch": asked["scratch"],
+    }
+
+
 def _spec(command: Command, argv: Sequence[str], numbers: Sequence[int], *, terminal: bool) -> dict[str, Any]:
     return {
         "argv": argv,
@@ -224,6 +242,7 @@ def _spec(command: Command, argv: Sequence[str], numbers: Sequence[int], *, term
 
 _UNCONFINED: dict[str, Any] = {
     "namespaces": None,
+    "mounts": [],
     "landlock": None,
     "seccomp": False,
     "confined": False,

@@ -1,13 +1,13 @@
 """The warden: forks what it is asked to, tells when all of it is gone, and ends with the program that started it.
 
-One socket leads to the host program. It sends ``{"start": id}`` with descriptors - the spec, the control socket, the
-command's three streams and what else it is to have - and ``{"kill": id}``; it is told "started", id and the init's pid,
-and "gone", id and whether memory ran out. One thread, so that a fork copies no lock that somebody else holds.
+One socket leads to the host program. It sends ``{"start": id, ...}`` with descriptors - the spec, the control socket,
+the command's three streams and what else it is to have - and ``{"kill": id}``; it is told "started", id, the init's pid
+and the name of its cgroups, and "gone", id and whether memory ran out. One thread, so that a fork copies no lock that
+somebody else holds.
 """
 
 from __future__ import annotations
 
-import array
 import gc
 import marshal
 import os
@@ -15,28 +15,71 @@ import select
 import signal
 import socket
 
-from . import family, init, namespaces, privileges, removal
+from . import cgroups, command, family, init, namespaces, privileges, removal
 from .syscalls import syscall
 
 TYPE_CHECKING = False  # typing takes 4 ms of a start that takes 30
 if TYPE_CHECKING:
     from typing import Any
 
-_LARGEST_MESSAGE = 4096
-_MOST_DESCRIPTORS = 250  # SCM_MAX_FD is 253
 _SIGCHLD = 17
-_REMEMBERED = ("namespaces", "cgroups", "scratch")  # no config vars: what it holds, each init has a copy of
-_FREED = 50  # times a hundredth of a second for the kernel to let go of an empty cgroup
+_QUIET = 50  # ms without a request: the next init is prepared when no start has to wait for that
+_MOST_SPARE = 4  # kinds of sandboxes: builds and dynos, each with a network or without
+
+
+class _Init:
+    """An init: spare while it has no number, which is the host program's for its command."""
+
+    __slots__ = ("directories", "name", "number", "pid", "requests", "scratch", "shared")
+
+    def __init__(self, kind: dict[str, Any], lifeline: tuple[int, int]) -> None:
+        self.number = -1
+        self.scratch: str | None = None
+        self.shared = kind["namespaces"] is None
+        self.name = f"slugkit-{os.urandom(16).hex()}"
+        self.directories: list[str] = []
+        try:
+            for base in kind["cgroups"]:
+                self.directories.append(cgroups.make(base, self.name, kind["cgroup_settings"]))
+            self.requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            flags = _SIGCHLD if self.shared else _SIGCHLD | namespaces.flags(kind["namespaces"])
+            self.pid = syscall("clone", flags, 0, 0, 0, 0)
+        except OSError:
+            self.clear_up()
+            raise
+        if self.pid == 0:
+            os.close(lifeline[1])
+            init.run({**kind, "cgroups": self.directories}, theirs.fileno(), lifeline[0])
+        theirs.close()
+
+    def hand(self, number: int, scratch: str | None, descriptors: list[int]) -> bool:
+        """Give it its command; return False if it is not there any more."""
+        self.number, self.scratch = number, scratch
+        try:
+            socket.send_fds(self.requests, [b"start"], descriptors)
+        except OSError:
+            self.number, self.scratch = -1, None
+            return False
+        finally:
+            self.requests.close()
+        return True
+
+    def clear_up(self) -> None:
+        """Remove its cgroups, when nothing of it is left."""
+        for directory in self.directories:
+            cgroups.remove(directory)
 
 
 class Warden:
-    """Its children by pid, each with the id that the host program gave it and what it is to leave behind: nothing."""
+    """Its inits by pid, and those of them that are spare by what they are prepared for."""
 
     def __init__(self, host: socket.socket) -> None:
         self._host = host
-        self._children: dict[int, tuple[int, dict[str, Any]]] = {}
+        self._inits: dict[int, _Init] = {}
+        self._spare: dict[bytes, _Init] = {}
+        self._last: dict[str, Any] | None = None
         self._removing: dict[int, str] = {}
-        self._alive, self._lifeline = os.pipe2(os.O_CLOEXEC)
+        self._lifeline = os.pipe2(os.O_CLOEXEC)
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll = select.poll()
         self._untold: list[bytes] = []
@@ -45,60 +88,85 @@ class Warden:
         """Do as the host program says until it is gone; then kill everything and return."""
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._poll.register(self._host, select.POLLIN)
-        self._poll.register(self._woken, select.POLLIN)
         program = os.pidfd_open(os.getppid())  # a child that it forks, and does not end with it, has the socket too
-        self._poll.register(program, select.POLLIN)
-        while True:
-            ready = dict(self._poll.poll())
-            if program in ready:
-                break
-            if self._woken in ready:
-                os.read(self._woken, 4096)
-                self._reap()
-            events = ready.get(self._host.fileno(), 0)
-            if events & select.POLLOUT:
-                self._tell()
-            if events & ~select.POLLOUT and not self._obey():
-                break
-        for pid in self._children:
+        mounted = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        for fd in (self._host.fileno(), self._woken, program):
+            self._poll.register(fd, select.POLLIN)
+        self._poll.register(mounted, select.POLLPRI)
+        served = True
+        while served:
+            ready = dict(self._poll.poll(_QUIET if self._last else None))
+            if mounted in ready:  # what is prepared has what was mounted before
+                self._dismiss(*self._spare)
+            served = program not in ready and self._turn(ready)
+        for pid in self._inits:
             os.kill(pid, signal.SIGKILL)
-        while self._children or self._removing:
+        while self._inits or self._removing:
             self._reap(0)
         family.extinguish()
 
+    def _turn(self, ready: dict[int, int]) -> bool:
+        """Do what there is to do; return False when the host program has closed its end."""
+        if not ready:
+            self._prepare()
+        if self._woken in ready:
+            os.read(self._woken, 4096)
+            self._reap()
+        events = ready.get(self._host.fileno(), 0)
+        if events & select.POLLOUT:
+            self._tell()
+        return not events & ~select.POLLOUT or self._obey()
+
     def _obey(self) -> bool:
-        data, descriptors = _received(self._host)
+        data, descriptors = command.received(self._host)
         if not data:
             return False
         request = marshal.loads(data)  # noqa: S302 - the host program's own words
         if "start" in request:
-            self._start(request["start"], descriptors)
-        for pid, (number, _) in self._children.items():
-            if number == request.get("kill"):
-                os.kill(pid, signal.SIGKILL)
+            self._start(request, descriptors)
+        for one in self._inits.values():
+            if one.number == request.get("kill"):
+                os.kill(one.pid, signal.SIGKILL)
         return True
 
-    def _start(self, number: int, descriptors: list[int]) -> None:
-        spec = marshal.loads(_read(descriptors[0]))  # noqa: S302 - as above
+    def _start(self, request: dict[str, Any], descriptors: list[int]) -> None:
+        number, scratch, kind = request["start"], request["scratch"], request["kind"]
+        self._last = kind
         try:
-            for directory in spec["cgroups"]:
-                _make_cgroup(directory, spec["cgroup_settings"])
-            _prepare(spec["namespaces"])
-            flags = _SIGCHLD if spec["namespaces"] is None else _SIGCHLD | namespaces.flags(spec["namespaces"])
-            pid = syscall("clone", flags, 0, 0, 0, 0)
-            if pid == 0:
-                os.close(self._lifeline)
-                init.run(spec, descriptors[1], self._alive, descriptors[2:])
+            for host, uid in request["given"]:
+                descriptors.append(namespaces.mapping(os.stat(host).st_uid, uid))
+            one = self._spare.pop(_key(kind), None)
+            if one is None or not one.hand(number, scratch, descriptors):
+                one = self._made(kind)
+                one.hand(number, scratch, descriptors)
         except OSError as error:
-            os.write(descriptors[1], f"error\0clone\0{error.errno}\0{error}".encode("utf-8", "backslashreplace"))
-            self._gone(number, spec)
+            command.tell_error(descriptors[1], "clone", error)
+            self._gone(number, scratch, killed=False)
         else:
-            self._children[pid] = number, {name: spec[name] for name in _REMEMBERED}
-            self._tell(f"started {number} {pid}")
+            self._tell(f"started {number} {one.pid} {one.name}")
         finally:
-            for fd in (*descriptors, *namespaces.opened(spec["namespaces"])):
+            for fd in descriptors:
                 os.close(fd)
+
+    def _made(self, kind: dict[str, Any]) -> _Init:
+        one = _Init(kind, self._lifeline)
+        self._inits[one.pid] = one
+        return one
+
+    def _prepare(self) -> None:
+        """Have an init ready for another command in a sandbox like the last one."""
+        kind, self._last = self._last, None
+        if kind is None or (key := _key(kind)) in self._spare:
+            return
+        self._dismiss(*list(self._spare)[: 1 - _MOST_SPARE])
+        try:
+            self._spare[key] = self._made(kind)
+        except OSError:  # whoever wants it is told
+            return
+
+    def _dismiss(self, *keys: bytes) -> None:
+        for key in keys:
+            self._spare.pop(key).requests.close()
 
     def _reap(self, options: int = os.WNOHANG) -> None:
         while True:
@@ -114,19 +182,23 @@ class Warden:
             options = os.WNOHANG
             if pid in self._removing:
                 self._tell(self._removing.pop(pid))
-            if pid in self._children:
-                number, spec = self._children.pop(pid)
-                if spec["namespaces"] is None:  # what an init did not end, being killed, has come to us
-                    family.extinguish({*self._children, *self._removing})
-                self._gone(number, spec)
+            if pid in self._inits:
+                self._ended(self._inits.pop(pid))
 
-    def _gone(self, number: int, spec: dict[str, Any]) -> None:
-        killed = any(_killed_for_memory(directory) for directory in spec["cgroups"])
+    def _ended(self, one: _Init) -> None:
+        if one.shared:  # what it did not end, being killed, has come to us
+            family.extinguish({*self._inits, *self._removing})
+        killed = cgroups.killed_for_memory(one.directories)
+        one.clear_up()
+        if one.number >= 0:
+            self._gone(one.number, one.scratch, killed=killed)
+        else:
+            self._spare = {key: other for key, other in self._spare.items() if other is not one}
+
+    def _gone(self, number: int, scratch: str | None, *, killed: bool) -> None:
         gone = f"gone {number} {killed:d}"
-        for directory in spec["cgroups"]:
-            _remove_cgroup(directory)
-        if spec["scratch"]:
-            self._removing[self._remove(spec["scratch"])] = gone
+        if scratch:
+            self._removing[self._remove(scratch)] = gone
         else:
             self._tell(gone)
 
@@ -135,7 +207,7 @@ class Warden:
         pid = os.fork()
         if pid == 0:
             try:
-                os.close(self._lifeline)
+                os.close(self._lifeline[1])
                 removal.remove(scratch)
             finally:
                 os._exit(0)
@@ -156,62 +228,18 @@ class Warden:
         self._poll.modify(self._host, select.POLLIN | (select.POLLOUT if self._untold else 0))
 
 
-def _prepare(spec: dict[str, Any] | None) -> None:
-    """Open what namespaces need from outside of them: those that give files to another owner."""
-    for mount in spec["mounts"] if spec else ():
-        if mount["kind"] == "overlay" and mount["uid"] is not None:
-            mount["mapping"] = namespaces.mapping(os.stat(mount["host"]).st_uid, mount["uid"])
+def _key(kind: dict[str, Any]) -> bytes:
+    """Return what sandboxes of the same *kind* have in common: files of the host that were replaced are others."""
+    mounted = kind["namespaces"]["mounts"] if kind["namespaces"] else ()
+    return marshal.dumps((kind, [_identity(one["host"]) for one in mounted if one["kind"] == "bind"]))
 
 
-def _make_cgroup(directory: str, settings: dict[str, str]) -> None:
-    os.makedirs(directory, exist_ok=True)
-    for name, value in settings.items():
-        path = os.path.join(directory, name)
-        if os.path.exists(path):
-            with open(path, "w", encoding="ascii") as file:
-                file.write(value)
-
-
-def _killed_for_memory(directory: str) -> bool:
-    """Return whether the kernel killed somebody in the cgroup, of version 2 or 1, for want of memory."""
-    for name in ("memory.events", "memory.oom_control"):
-        try:
-            with open(os.path.join(directory, name), encoding="ascii") as file:
-                lines = file.read().splitlines()
-        except OSError:
-            continue
-        return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
-    return False
-
-
-def _remove_cgroup(directory: str) -> None:
-    for _ in range(_FREED):
-        try:
-            os.rmdir(directory)
-        except FileNotFoundError:
-            return
-        except OSError:  # EBUSY for the moment that the dead take to leave
-            select.select([], [], [], 0.01)
-        else:
-            return
-
-
-def _received(host: socket.socket) -> tuple[bytes, list[int]]:
-    space = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
-    data, ancillary, _, _ = host.recvmsg(_LARGEST_MESSAGE, space, socket.MSG_CMSG_CLOEXEC)
-    descriptors = array.array("i")
-    for level, kind, payload in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            descriptors.frombytes(payload[: len(payload) - len(payload) % descriptors.itemsize])
-    return data, list(descriptors)
-
-
-def _read(fd: int) -> bytes:
-    parts, at = [], 0
-    while part := os.pread(fd, 2**20, at):
-        parts.append(part)
-        at += len(part)
-    return b"".join(parts)
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def main(host: int) -> None:
@@ -221,7 +249,9 @@ def main(host: int) -> None:
     privileges.leave_keyring()
     privileges.adopt_orphans()
     privileges.hide()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # its end is the host program's
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:  # what the host program ignores
+        signal.signal(number, signal.SIG_DFL)
+    for number in command.IGNORED:  # its end is the host program's
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what the thread that started us blocked
     gc.disable()

@@ -11,6 +11,7 @@ _PDEATHSIG, _DUMPABLE, _CAPBSET_DROP, _SECUREBITS, _NO_NEW_PRIVS, _SUBREAPER = 1
 _LOCKED = 0b11101011
 _CAPABILITIES_3 = 0x20080522
 _KEYCTL_JOIN = 1
+_SCORE = "/proc/self/oom_score_adj"
 _KINDS = {
     "open_files": resource.RLIMIT_NOFILE,
     "processes": resource.RLIMIT_NPROC,
@@ -36,13 +37,24 @@ def leave_keyring() -> None:
         return
 
 
+def be_killed_for_memory() -> None:
+    """Be no less likely to be killed for want of memory than any program, though the host program may be."""
+    with open(_SCORE, encoding="ascii") as file:
+        protected = int(file.read()) < 0
+    try:
+        if protected:
+            with open(_SCORE, "w", encoding="ascii") as file:
+                file.write("0")
+    except PermissionError:  # hidden from its own user
+        return
+
+
 def drop(uid: int | None) -> None:
-    """Become *uid*, unless None, with no group of its own, no capability, and no way to gain any.
+    """Become *uid*, unless None, with no group of its own, no capability, and, after `lock`, no way to gain any.
 
     Raises:
         OSError: The kernel did not let it.
     """
-    _lock()
     if uid is not None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
@@ -51,7 +63,7 @@ def drop(uid: int | None) -> None:
     prctl(_NO_NEW_PRIVS, 1)
 
 
-def _lock() -> None:
+def lock() -> None:
     """Empty the bounding set and lock the rules, where this process may; who may not has no capability to lose."""
     try:
         for capability in range(64):

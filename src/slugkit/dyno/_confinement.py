@@ -68,7 +68,7 @@ def _limited(spec: SandboxSpec, limits: Limits, port: int) -> SandboxSpec:
         network=limits.network,
         port=port if limits.only_port else None,
         limits={name: value for name, value in asked.items() if value is not None},
-        cgroups=groups.directories,
+        cgroups=groups.bases,
         cgroup_settings=groups.settings,
     )
 

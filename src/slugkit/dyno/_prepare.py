@@ -14,7 +14,7 @@ from ..archive import Slug
 from ..command import Command
 from ..environ import check_config_vars
 from ..errors import OutputError
-from ..sandbox import Sandbox, dyno_uid, memory_cgroup
+from ..sandbox import Sandbox, dyno_uid
 from ._confinement import boot_command, check_command, dyno_env, dyno_spec, real_spec, shown
 from ._limits import Limits
 from ._ports import Ports
@@ -23,17 +23,13 @@ from ._trees import Trees
 
 @frozen
 class RunSpec:
-    """One run of a dyno: what to start, and how to clean up when it has ended, or was never started.
-
-    ``memory`` is the cgroup that tells how much it uses, where it has one.
-    """
+    """One run of a dyno: what to start, and how to clean up when it has ended, or was never started."""
 
     name: str
     command: Command
     shown: str
     port: int
     uid: int | None
-    memory: str | None
     clean_up: Callable[[], None]
 
 
@@ -80,8 +76,7 @@ class Workshop:
                 home, spec = str(own), real_spec(own, manifest, uid, self.limits, port)
             env = check_config_vars(dyno_env(home, name, port, manifest, recipe.config_vars))
             command = self.sandbox.confine(boot_command(home, env, line), spec)
-            memory = memory_cgroup(spec.cgroups)
-            return RunSpec(name, command, shown(line, port), port, uid, memory, undone.pop_all().close)
+            return RunSpec(name, command, shown(line, port), port, uid, undone.pop_all().close)
 
 
 def _own_tree(tree: Path, uid: int | None, undone: ExitStack) -> Path:

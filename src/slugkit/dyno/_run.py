@@ -11,6 +11,7 @@ from attrs import define, field
 from .. import _exec, _log
 from ..errors import DynoStartError
 from ..logline import LineSplitter, Stream
+from ..sandbox import memory_cgroup
 from ._prepare import RunSpec
 from ._spec import Output, Threads
 from ._supervisor import Timer
@@ -107,7 +108,7 @@ class Run:
     @property
     def memory(self) -> str | None:
         """The cgroup that tells how much memory it uses, if it has one."""
-        return self.spec.memory
+        return None if self._process is None else memory_cgroup(self._process.cgroups)
 
     @property
     def out_of_memory(self) -> bool:

@@ -14,21 +14,20 @@ _CONTROLLERS = ("memory", "pids", "cpu")
 
 @frozen
 class Cgroups:
-    """Directories to make for one dyno, and what to write into the files of that name that they have."""
+    """Where a dyno is to have a cgroup of its own, and what to write into the files of that name that it has."""
 
-    directories: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
     settings: Mapping[str, str] = field(factory=dict)
 
 
 def cgroups(memory: int | None, processes: int | None, cpu: int | None) -> Cgroups:
-    """Return cgroups of a dyno's own for at most *memory* bytes and *processes*, with the weight *cpu* (100 is normal).
+    """Return where a dyno is to have cgroups for at most *memory* bytes and *processes*, and the weight *cpu*.
 
-    None are returned where this process may not make them; that was tried.
+    100 is the normal weight. None are returned where this process may not make them; that was tried.
     """
     bases = _writable()
     if not bases:
         return Cgroups()
-    name = f"slugkit-{uuid.uuid4().hex}"
     settings: dict[str, str] = {}
     if memory is not None:
         settings |= dict.fromkeys(("memory.max", "memory.limit_in_bytes"), str(memory)) | {"memory.swap.max": "0"}
@@ -38,7 +37,7 @@ def cgroups(memory: int | None, processes: int | None, cpu: int | None) -> Cgrou
         settings |= {"cpu.weight": str(cpu), "cpu.shares": str(max(2, cpu * 1024 // 100))}
     wanted = {"memory": memory, "pids": processes, "cpu": cpu}
     used = [base for base in bases if len(bases) == 1 or any(wanted[one] is not None for one in _controllers(base))]
-    return Cgroups(tuple(str(base / name) for base in used), settings)
+    return Cgroups(tuple(map(str, used)), settings)
 
 
 def _controllers(base: Path) -> list[str]:

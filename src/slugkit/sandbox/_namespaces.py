@@ -7,6 +7,7 @@ runs as uid 0, to which even a read-only /proc leaves ``core_pattern``.
 import os
 from collections.abc import Iterator
 from functools import cache, lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,16 @@ class Namespaces:
 
     def confine(self, command: Command, spec: SandboxSpec) -> Command:
         """Return *command* with what the warden needs to show it *spec*."""
-        user = None if spec.uid is not None else (os.geteuid(), os.getegid())
+        ahead = tuple(takewhile(_is_anyones, spec.mounts))
         view = {
-            "user": user,
+            "user": None if spec.uid is not None else (os.geteuid(), os.getegid()),
             "network": spec.network,
             "hostname": "localhost",  # the host's own name must not reach a slug, and this one resolves
-            "mounts": [_mount(mount, None if isinstance(mount, Bind) else spec.uid) for mount in spec.mounts],
+            "mounts": [_mount(mount, None) for mount in ahead],
         }
+        own = [_mount(mount, None if isinstance(mount, Bind) else spec.uid) for mount in spec.mounts[len(ahead) :]]
         landlock = {"rules": list(_rules(spec.mounts)), "bind": spec.port}
-        return evolve(command, confinement={**confined(spec), "namespaces": view, "landlock": landlock})
+        return evolve(command, confinement={**confined(spec), "namespaces": view, "mounts": own, "landlock": landlock})
 
     def inside(self, spec: SandboxSpec, path: Path) -> str:
         """Return where the mounts of *spec* show *path*; a path none of them shows is its own answer."""
@@ -61,6 +63,11 @@ def confined(spec: SandboxSpec) -> dict[str, Any]:
         "cgroup_settings": dict(spec.cgroup_settings),
         "scratch": None if spec.scratch is None else str(spec.scratch),
     }
+
+
+def _is_anyones(mount: Mount) -> bool:
+    """Return whether *mount*, and what comes before it, can be there before it is known whose sandbox it will be."""
+    return isinstance(mount, Link | Tmpfs) or (isinstance(mount, Bind) and not mount.writable)
 
 
 @lru_cache(256)  # most are every dyno's

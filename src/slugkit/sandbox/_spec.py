@@ -63,8 +63,9 @@ class SandboxSpec:
 
     ``uid`` is the user and group to become when the host program is root, else None. ``network`` off leaves loopback
     of its own; ``port``, where the kernel can, is the only TCP port that may be listened on. ``limits`` are those of
-    setrlimit(2): "open_files", "processes", "core". ``cgroups`` are directories to make and be in, each with those
-    ``cgroup_settings`` (file names and contents) that it has. ``scratch`` is removed when all of the command is gone.
+    setrlimit(2): "open_files", "processes", "core". ``cgroups`` are directories in each of which it is to have a cgroup
+    of its own, with those ``cgroup_settings`` (file names and contents) that there are. ``scratch`` is removed when all
+    of the command is gone.
     """
 
     mounts: tuple[Mount, ...]

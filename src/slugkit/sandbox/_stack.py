@@ -49,7 +49,8 @@ REGISTRY_ETC = ("apt", "gemrc", "npmrc", "pip.conf")
 def stack_view(uid: int | None, etc: tuple[str, ...] = ()) -> tuple[Mount, ...]:
     """Return the mounts of the stack: /usr and its links, the harmless part of /etc plus *etc*, /dev/shm.
 
-    The user database names root, nobody and the one who runs: *uid*, or the caller when that is None.
+    The user database names root, nobody and the one who runs: *uid*, or the caller when that is None. What is the same
+    for all comes first: it can be mounted before it is known who comes.
     """
     who = os.getuid() if uid is None else uid
     passwd = f"root:x:0:0:root:/root:/bin/bash\ndyno:x:{who}:{who}:dyno:/app:/bin/bash\n"
@@ -57,14 +58,14 @@ def stack_view(uid: int | None, etc: tuple[str, ...] = ()) -> tuple[Mount, ...]:
         *_same_for_all(etc),
         File("/etc/passwd", passwd.encode()),
         File("/etc/group", f"root:x:0:\ndyno:x:{who}:\n".encode()),
-        Tmpfs("/dev/shm", 64 * _MIB),  # noqa: S108 - inside the sandbox
     )
 
 
 @cache
 def _same_for_all(etc: tuple[str, ...]) -> tuple[Mount, ...]:
     shown = (Bind(Path("/etc", name), f"/etc/{name}", optional=True) for name in (*_ETC, *etc))
-    return (Bind(Path("/usr"), "/usr"), *_top_level(), *shown)
+    shm = Tmpfs("/dev/shm", 64 * _MIB)  # noqa: S108 - inside the sandbox
+    return (Bind(Path("/usr"), "/usr"), *_top_level(), *shown, shm)
 
 
 def dyno_uid(taken: Collection[int] = ()) -> int | None:
