@@ -29,4 +29,4 @@ def call(tree: Path, command: str) -> list[str]:
     who = [] if os.geteuid() == 0 else ["--unshare-user"]
     apart = ["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "dyno"]
     env = ["--clearenv", "--setenv", "HOME", "/app", "--setenv", "PATH", "/usr/local/bin:/usr/bin:/bin"]
-    return ["bwrap", *who, *apart, "--die-with-parent", *binds, *env, "bash", "-c", _BOOT, "bash", command]
+    return ["bwrap", *who, *apart, "--die-with-parent", *binds, *env, "bash", "-c", command]

@@ -1,6 +1,6 @@
-"""What an init forks, to wait until it is told which command to become; and then to become it.
+"""What an init forks, to lay out a sandbox, wait until it is told which command to become, and become it.
 
-It has the privileges to finish the sandbox that the init has laid out. Only here is a command's environment read: the
+Only here is a command's environment read: the
 warden forks every other, and would leave it in their memory.
 """
 
@@ -52,11 +52,18 @@ def refuse(requests: int, stage: str, error: BaseException) -> NoReturn:
         os._exit(1)
 
 
-def run(laid: tuple[int, int] | None, requests: int, init: socket.socket) -> NoReturn:
-    """Wait for a request, and become the command that it brings, in a session of its own."""
+def run(space: dict[str, Any] | None, requests: int, init: socket.socket) -> NoReturn:
+    """Lay out the namespaces *space*, wait for a request, and become the command that it brings.
+
+    It is in a session of its own.
+    """
     stage, control = "descriptors", -1
     try:
         os.setsid()
+        laid = None if space is None else namespaces.lay(space)
+    except BaseException as error:  # noqa: BLE001 - nothing may reach the init's own code
+        refuse(requests, "namespaces", error)
+    try:
         data, descriptors = received(socket.socket(fileno=requests))
         if not data:  # the warden has no use for it any more
             os._exit(0)
@@ -77,7 +84,7 @@ def run(laid: tuple[int, int] | None, requests: int, init: socket.socket) -> NoR
             _execute(spec)
     except ConnectionError:  # the init was killed, and tells nothing: nor does this
         pass
-    except BaseException as error:  # noqa: BLE001 - nothing may reach the init's own code
+    except BaseException as error:  # noqa: BLE001 - as above
         tell_error(control, stage, error)
     os._exit(127)
 

@@ -1,10 +1,9 @@
-"""What the warden forks for each command: it lays out a sandbox, has the command start in it, and ends all of it.
+"""What the warden forks for each command: it has the command start, and ends all of it.
 
-It is pid 1 of the command's pid namespace, or, where there is none, the parent of every orphan in its family. It is
-prepared for a kind of sandbox, and its only child, which is to become the command, waits to be told which one. From it
-comes the control socket: over that the init tells "exited" and the status, or "error", the stage, errno and text -
-words between NULs, for what the other end reads may come from an app - and is told "T": SIGTERM to all. When the socket
-or the warden is gone, so is everything here.
+It is pid 1 of the command's pid namespace, or, where there is none, the parent of every orphan in its family. Its only
+child waits to be told which command to become, and hands it the control socket: over that the init tells "exited" and
+the status, or "error", the stage, errno and text - words between NULs, for what the other end reads may come from an
+app - and is told "T": SIGTERM to all. When the socket or the warden is gone, so is everything here.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import os
 import select
 import signal
 import socket
-import struct
 
 from . import cgroups, command, family, namespaces, privileges
 from .syscalls import syscall
@@ -24,8 +22,6 @@ TYPE_CHECKING = False  # typing takes 4 ms of a start that takes 30
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-_UP = 1  # IFF_UP
-
 
 def run(kind: dict[str, Any], requests: int, lifeline: int) -> NoReturn:
     """Be the init of a command in a sandbox of this *kind*, which *requests* will name."""
@@ -33,9 +29,8 @@ def run(kind: dict[str, Any], requests: int, lifeline: int) -> NoReturn:
     signal.set_wakeup_fd(-1)  # the warden's, soon closed: Python would complain of that in the command's output
     try:
         requests, lifeline = _alone_with(requests, lifeline)
-        laid = None
         for stage, step in _STAGES:  # noqa: B007 - it is told when a step fails
-            laid = step(kind) or laid
+            step(kind)
         stage = "descriptors"
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         main = os.fork()
@@ -44,7 +39,7 @@ def run(kind: dict[str, Any], requests: int, lifeline: int) -> NoReturn:
     if main == 0:
         ours.close()
         os.close(lifeline)
-        command.run(laid, requests, theirs)
+        command.run(kind["namespaces"], requests, theirs)
     theirs.close()
     os.close(requests)
     _Init(kind, main, ours).watch(lifeline)
@@ -71,18 +66,9 @@ def _enter_cgroups(kind: dict[str, Any]) -> None:
     cgroups.join(kind["cgroups"])
 
 
-def _enter_namespaces(kind: dict[str, Any]) -> tuple[int, int] | None:
+def _lock(kind: dict[str, Any]) -> None:
     if kind["namespaces"] is None:
         privileges.adopt_orphans()
-        return None
-    if not kind["namespaces"]["network"]:
-        with socket.socket() as probe:
-            fcntl.ioctl(probe, 0x8914, struct.pack("16sh14x", b"lo", _UP))  # SIOCSIFFLAGS
-    return namespaces.lay(kind["namespaces"])
-
-
-def _lock(kind: dict[str, Any]) -> None:
-    os.umask(0o022)
     privileges.leave_keyring()
     privileges.be_killed_for_memory()
     if kind["confined"]:
@@ -93,7 +79,6 @@ def _lock(kind: dict[str, Any]) -> None:
 _STAGES = (
     ("user namespace", _enter_user),
     ("cgroup", _enter_cgroups),
-    ("namespaces", _enter_namespaces),
     ("privileges", _lock),
 )
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _SIGCHLD = 17
-_QUIET = 50  # ms without a request: the next init is prepared when no start has to wait for that
+_QUIET = 10  # ms without a request: the next init is prepared when no start has to wait for that
 _MOST_SPARE = 4  # kinds of sandboxes: builds and dynos, each with a network or without
 
 

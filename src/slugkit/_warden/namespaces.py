@@ -5,9 +5,11 @@ What is the same for every command - the stack, devices, processes - is laid out
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
+import struct
 
 from . import mounts
 from .mounts import NODEV, NOEXEC, NOSUID, RDONLY, Directory
@@ -23,6 +25,7 @@ NEW_USER, NEW_PID, NEW_NET = 0x10000000, 0x20000000, 0x40000000
 
 _PRIVATE, _REC, _DETACH = 1 << 18, 1 << 14, 2
 _SIGCHLD, _DUMPABLE = 17, 4
+_SIOCSIFFLAGS, _UP = 0x8914, 1  # of an interface
 # Where the new root is put before it is the root: a directory that every host has, and that no slug lies in.
 _AMONG = b"/sys"
 
@@ -54,6 +57,9 @@ def lay(spec: dict[str, Any]) -> tuple[int, int]:
         OSError: A mount was refused.
     """
     socket.sethostname(spec["hostname"])
+    if not spec["network"]:
+        with socket.socket() as probe:
+            fcntl.ioctl(probe, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _UP))
     syscall("mount", None, b"/", None, _REC | _PRIVATE, None)
     root = mounts.filesystem("tmpfs", {"mode": "0755", "size": "4m"}, NOSUID | NODEV)
     mounts.attach(root, os.open(_AMONG, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))

@@ -75,7 +75,7 @@ class Workshop:
                 own = _own_tree(tree, uid, undone)
                 home, spec = str(own), real_spec(own, manifest, uid, self.limits, port)
             env = check_config_vars(dyno_env(home, name, port, manifest, recipe.config_vars))
-            command = self.sandbox.confine(boot_command(home, env, line), spec)
+            command = self.sandbox.confine(boot_command(home, env, line, tree), spec)
             return RunSpec(name, command, shown(line, port), port, uid, undone.pop_all().close)
 
 
