@@ -696,9 +696,9 @@ def test_a_scratch_is_removed_whatever_is_in_it(warden: Warden, tmp_path: Path, 
 # -- as an ordinary user ---------------------------------------------------------------------------------------
 
 USER = 61000
-WHOLE = ("test_landlock.py", "test_namespaces.py", "test_warden.py")
+WHOLE = ("test_landlock.py", "test_namespaces.py", "test_spare.py", "test_warden.py")
 #: Of the longest, what a user's own rights decide; the rest comes with script/test --all.
-SAMPLE = "double or overlay or init_shows or look_into or program_is_killed or scratch"
+SAMPLE = "replaced or kinds_do or double or overlay or init_shows or look_into or program_is_killed or scratch"
 
 
 def as_user(*arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -132,7 +132,12 @@ class Warden:
                 ours, theirs = map(unused.enter_context, socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
                 argv = [sys.executable, "-I", "-S", "-c", _BOOT, str(_DIRECTORY), str(theirs.fileno())]
                 self._popen = subprocess.Popen(
-                    argv, env={}, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], start_new_session=True
+                    argv,
+                    env={},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
                 )
                 theirs.close()
                 unused.pop_all()

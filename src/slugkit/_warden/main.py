@@ -30,11 +30,12 @@ _MOST_SPARE = 4  # kinds of sandboxes: builds and dynos, each with a network or 
 class _Init:
     """An init: spare while it has no number, which is the host program's for its command."""
 
-    __slots__ = ("directories", "name", "number", "pid", "requests", "scratch", "shared")
+    __slots__ = ("directories", "name", "number", "pid", "requests", "scratch", "shared", "stack")
 
     def __init__(self, kind: dict[str, Any], lifeline: tuple[int, int]) -> None:
         self.number = -1
         self.scratch: str | None = None
+        self.stack = _identities(kind)
         self.shared = kind["namespaces"] is None
         self.name = f"slugkit-{os.urandom(16).hex()}"
         self.directories: list[str] = []
@@ -135,7 +136,7 @@ class Warden:
         try:
             for host, uid in request["given"]:
                 descriptors.append(namespaces.mapping(os.stat(host).st_uid, uid))
-            one = self._spare.pop(_key(kind), None)
+            one = self._ready(kind)
             if one is None or not one.hand(number, scratch, descriptors):
                 one = self._made(kind)
                 one.hand(number, scratch, descriptors)
@@ -148,6 +149,14 @@ class Warden:
             for fd in descriptors:
                 os.close(fd)
 
+    def _ready(self, kind: dict[str, Any]) -> _Init | None:
+        """Take the spare init of this *kind*, if there is one that shows what the host has now."""
+        one = self._spare.pop(marshal.dumps(kind), None)
+        if one is None or one.stack == _identities(kind):
+            return one
+        one.requests.close()
+        return None
+
     def _made(self, kind: dict[str, Any]) -> _Init:
         one = _Init(kind, self._lifeline)
         self._inits[one.pid] = one
@@ -156,7 +165,7 @@ class Warden:
     def _prepare(self) -> None:
         """Have an init ready for another command in a sandbox like the last one."""
         kind, self._last = self._last, None
-        if kind is None or (key := _key(kind)) in self._spare:
+        if kind is None or (key := marshal.dumps(kind)) in self._spare:
             return
         self._dismiss(*list(self._spare)[: 1 - _MOST_SPARE])
         try:
@@ -228,10 +237,10 @@ class Warden:
         self._poll.modify(self._host, select.POLLIN | (select.POLLOUT if self._untold else 0))
 
 
-def _key(kind: dict[str, Any]) -> bytes:
-    """Return what sandboxes of the same *kind* have in common: files of the host that were replaced are others."""
+def _identities(kind: dict[str, Any]) -> list[tuple[int, int] | None]:
+    """Return which files of the host are mounted ahead: one that is replaced, as /etc/resolv.conf is, is another."""
     mounted = kind["namespaces"]["mounts"] if kind["namespaces"] else ()
-    return marshal.dumps((kind, [_identity(one["host"]) for one in mounted if one["kind"] == "bind"]))
+    return [_identity(one["host"]) for one in mounted if one["kind"] == "bind"]
 
 
 def _identity(path: str) -> tuple[int, int] | None:
