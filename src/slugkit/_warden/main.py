@@ -78,7 +78,7 @@ class Warden:
         self._host = host
         self._inits: dict[int, _Init] = {}
         self._spare: dict[bytes, _Init] = {}
-        self._last: dict[str, Any] | None = None
+        self._wanted: dict[bytes, dict[str, Any]] = {}
         self._removing: dict[int, str] = {}
         self._lifeline = os.pipe2(os.O_CLOEXEC)
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -96,7 +96,7 @@ class Warden:
         self._poll.register(mounted, select.POLLPRI)
         served = True
         while served:
-            ready = dict(self._poll.poll(_QUIET if self._last else None))
+            ready = dict(self._poll.poll(_QUIET if self._wanted else None))
             if mounted in ready:  # what is prepared has what was mounted before
                 self._dismiss(*self._spare)
             served = program not in ready and self._turn(ready)
@@ -132,7 +132,7 @@ class Warden:
 
     def _start(self, request: dict[str, Any], descriptors: list[int]) -> None:
         number, scratch, kind = request["start"], request["scratch"], request["kind"]
-        self._last = kind
+        self._wanted[marshal.dumps(kind)] = kind
         try:
             for host, uid in request["given"]:
                 descriptors.append(namespaces.mapping(os.stat(host).st_uid, uid))
@@ -163,9 +163,9 @@ class Warden:
         return one
 
     def _prepare(self) -> None:
-        """Have an init ready for another command in a sandbox like the last one."""
-        kind, self._last = self._last, None
-        if kind is None or (key := marshal.dumps(kind)) in self._spare:
+        """Have an init ready for another command in a sandbox like one of the last."""
+        key, kind = self._wanted.popitem()
+        if key in self._spare:
             return
         self._dismiss(*list(self._spare)[: 1 - _MOST_SPARE])
         try:
