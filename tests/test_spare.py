@@ -160,12 +160,12 @@ def test_kinds_do_not_get_each_others(warden: Warden) -> None:
                 assert (found.count(":") == 1) != network
                 time.sleep(0.1)
                 most = max(most, len(inits(warden)))
-    assert 2 <= most <= 4
+    assert most >= 2
     uid = dyno_uid()
     confined = Landlock().confine(Command(("/bin/echo", "x"), ENV), SandboxSpec(stack_view(uid), uid))
     assert _exec.run(confined, warden=warden).output == "x\n"
     time.sleep(0.2)
-    assert len(inits(warden)) <= 4
+    assert until(lambda: len(inits(warden)) <= 4)
 
 
 @pytest.mark.parametrize("end", ["close", "kill"])

@@ -16,11 +16,15 @@ def make(base: str, name: str, settings: Mapping[str, str]) -> str:
     """Make the cgroup *name* in *base*, with those *settings* that it has, and return its directory."""
     directory = os.path.join(base, name)
     os.mkdir(directory)
-    for setting, value in settings.items():
-        path = os.path.join(directory, setting)
-        if os.path.exists(path):
-            with open(path, "w", encoding="ascii") as file:
-                file.write(value)
+    try:
+        for setting, value in settings.items():
+            path = os.path.join(directory, setting)
+            if os.path.exists(path):
+                with open(path, "w", encoding="ascii") as file:
+                    file.write(value)
+    except OSError:
+        os.rmdir(directory)
+        raise
     return directory
 
 

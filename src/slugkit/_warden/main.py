@@ -8,6 +8,7 @@ somebody else holds.
 
 from __future__ import annotations
 
+import errno
 import gc
 import marshal
 import os
@@ -15,60 +16,15 @@ import select
 import signal
 import socket
 
-from . import cgroups, command, family, init, namespaces, privileges, removal
-from .syscalls import syscall
+from . import command, family, namespaces, privileges, removal
+from .child import Child
 
 TYPE_CHECKING = False  # typing takes 4 ms of a start that takes 30
 if TYPE_CHECKING:
     from typing import Any
 
-_SIGCHLD = 17
 _QUIET = 10  # ms without a request: the next init is prepared when no start has to wait for that
 _MOST_SPARE = 4  # kinds of sandboxes: builds and dynos, each with a network or without
-
-
-class _Init:
-    """An init: spare while it has no number, which is the host program's for its command."""
-
-    __slots__ = ("directories", "name", "number", "pid", "requests", "scratch", "shared", "stack")
-
-    def __init__(self, kind: dict[str, Any], lifeline: tuple[int, int]) -> None:
-        self.number = -1
-        self.scratch: str | None = None
-        self.stack = _identities(kind)
-        self.shared = kind["namespaces"] is None
-        self.name = f"slugkit-{os.urandom(16).hex()}"
-        self.directories: list[str] = []
-        try:
-            for base in kind["cgroups"]:
-                self.directories.append(cgroups.make(base, self.name, kind["cgroup_settings"]))
-            self.requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            flags = _SIGCHLD if self.shared else _SIGCHLD | namespaces.flags(kind["namespaces"])
-            self.pid = syscall("clone", flags, 0, 0, 0, 0)
-        except OSError:
-            self.clear_up()
-            raise
-        if self.pid == 0:
-            os.close(lifeline[1])
-            init.run({**kind, "cgroups": self.directories}, theirs.fileno(), lifeline[0])
-        theirs.close()
-
-    def hand(self, number: int, scratch: str | None, descriptors: list[int]) -> bool:
-        """Give it its command; return False if it is not there any more."""
-        self.number, self.scratch = number, scratch
-        try:
-            socket.send_fds(self.requests, [b"start"], descriptors)
-        except OSError:
-            self.number, self.scratch = -1, None
-            return False
-        finally:
-            self.requests.close()
-        return True
-
-    def clear_up(self) -> None:
-        """Remove its cgroups, when nothing of it is left."""
-        for directory in self.directories:
-            cgroups.remove(directory)
 
 
 class Warden:
@@ -76,8 +32,8 @@ class Warden:
 
     def __init__(self, host: socket.socket) -> None:
         self._host = host
-        self._inits: dict[int, _Init] = {}
-        self._spare: dict[bytes, _Init] = {}
+        self._inits: dict[int, Child] = {}
+        self._spare: dict[bytes, Child] = {}
         self._wanted: dict[bytes, dict[str, Any]] = {}
         self._removing: dict[int, str] = {}
         self._lifeline = os.pipe2(os.O_CLOEXEC)
@@ -139,7 +95,8 @@ class Warden:
             one = self._ready(kind)
             if one is None or not one.hand(number, scratch, descriptors):
                 one = self._made(kind)
-                one.hand(number, scratch, descriptors)
+                if not one.hand(number, scratch, descriptors):
+                    raise OSError(errno.ECHILD, "its init was killed")
         except OSError as error:
             command.tell_error(descriptors[1], "clone", error)
             self._gone(number, scratch, killed=False)
@@ -149,16 +106,16 @@ class Warden:
             for fd in descriptors:
                 os.close(fd)
 
-    def _ready(self, kind: dict[str, Any]) -> _Init | None:
+    def _ready(self, kind: dict[str, Any]) -> Child | None:
         """Take the spare init of this *kind*, if there is one that shows what the host has now."""
         one = self._spare.pop(marshal.dumps(kind), None)
-        if one is None or one.stack == _identities(kind):
+        if one is None or one.shows_the_host(kind):
             return one
-        one.requests.close()
+        one.dismiss()
         return None
 
-    def _made(self, kind: dict[str, Any]) -> _Init:
-        one = _Init(kind, self._lifeline)
+    def _made(self, kind: dict[str, Any]) -> Child:
+        one = Child(kind, self._lifeline)
         self._inits[one.pid] = one
         return one
 
@@ -175,7 +132,7 @@ class Warden:
 
     def _dismiss(self, *keys: bytes) -> None:
         for key in keys:
-            self._spare.pop(key).requests.close()
+            self._spare.pop(key).dismiss()
 
     def _reap(self, options: int = os.WNOHANG) -> None:
         while True:
@@ -194,11 +151,10 @@ class Warden:
             if pid in self._inits:
                 self._ended(self._inits.pop(pid))
 
-    def _ended(self, one: _Init) -> None:
+    def _ended(self, one: Child) -> None:
         if one.shared:  # what it did not end, being killed, has come to us
             family.extinguish({*self._inits, *self._removing})
-        killed = cgroups.killed_for_memory(one.directories)
-        one.clear_up()
+        killed = one.clear_up()
         if one.number >= 0:
             self._gone(one.number, one.scratch, killed=killed)
         else:
@@ -235,20 +191,6 @@ class Warden:
                 break
             del self._untold[0]
         self._poll.modify(self._host, select.POLLIN | (select.POLLOUT if self._untold else 0))
-
-
-def _identities(kind: dict[str, Any]) -> list[tuple[int, int] | None]:
-    """Return which files of the host are mounted ahead: one that is replaced, as /etc/resolv.conf is, is another."""
-    mounted = kind["namespaces"]["mounts"] if kind["namespaces"] else ()
-    return [_identity(one["host"]) for one in mounted if one["kind"] == "bind"]
-
-
-def _identity(path: str) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def main(host: int) -> None:
