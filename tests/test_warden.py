@@ -561,6 +561,25 @@ def test_only_a_command_has_its_config_vars(kind: str, warden: Warden) -> None:
                 memory(pid)
 
 
+def test_a_command_can_be_killed_for_memory() -> None:
+    """A host program that the system is told to spare has no commands that are spared in its place."""
+    script = """
+import os, sys, time
+from test_warden import *
+open("/proc/self/oom_score_adj", "w").write(sys.argv[1])
+with Warden() as warden:
+    for kind in SANDBOXES:
+        talking = Talking(warden, confined(kind, "cat /proc/self/oom_score_adj"))
+        print(talking.line())
+"""
+    lowest = "-500" if ROOT else "300"
+    done = subprocess.run(
+        [sys.executable, "-c", script, lowest], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout.split() == (["0"] if ROOT else [lowest]) * 3, done.stderr
+
+
 # -- many, large, wrong ----------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ def make(base: str, name: str, settings: Mapping[str, str]) -> str:
         for setting, value in settings.items():
             path = os.path.join(directory, setting)
             if os.path.exists(path):
-                with open(path, "w", encoding="ascii") as file:
+                with open(path, "w", encoding="utf-8") as file:
                     file.write(value)
     except OSError:
         os.rmdir(directory)
@@ -31,7 +31,7 @@ def make(base: str, name: str, settings: Mapping[str, str]) -> str:
 def join(directories: Sequence[str]) -> None:
     """Have this process, and all that comes of it, in each of *directories*; the kernel takes 10 ms for the first."""
     for directory in directories:
-        with open(f"{directory}/cgroup.procs", "w", encoding="ascii") as file:
+        with open(f"{directory}/cgroup.procs", "w", encoding="utf-8") as file:
             file.write("0")
 
 
@@ -43,7 +43,7 @@ def killed_for_memory(directories: Sequence[str]) -> bool:
 def _kills(directory: str) -> bool:
     for name in ("memory.events", "memory.oom_control"):
         try:
-            with open(os.path.join(directory, name), encoding="ascii") as file:
+            with open(os.path.join(directory, name), encoding="utf-8") as file:
                 lines = file.read().splitlines()
         except OSError:
             continue

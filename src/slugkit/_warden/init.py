@@ -70,7 +70,6 @@ def _lock(kind: dict[str, Any]) -> None:
     if kind["namespaces"] is None:
         privileges.adopt_orphans()
     privileges.leave_keyring()
-    privileges.be_killed_for_memory()
     if kind["confined"]:
         privileges.lock()
         privileges.hide()

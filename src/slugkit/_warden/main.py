@@ -199,6 +199,7 @@ def main(host: int) -> None:
     os.umask(0o022)
     privileges.leave_keyring()
     privileges.adopt_orphans()
+    privileges.be_killed_for_memory()
     privileges.hide()
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:  # what the host program ignores
         signal.signal(number, signal.SIG_DFL)

@@ -46,7 +46,7 @@ def map_user(uid: int, gid: int) -> None:
     """Be *uid* and *gid* in the new user namespace, too: there is nobody else in it."""
     prctl(_DUMPABLE, 1)  # the files below are the user's again, whom the warden hides from
     for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+        with open(f"/proc/self/{name}", "w", encoding="utf-8") as file:
             file.write(text)
 
 
@@ -167,7 +167,7 @@ def mapping(owner: int, uid: int) -> int:
         os._exit(0)
     try:
         for name in ("uid_map", "gid_map"):
-            with open(f"/proc/{pid}/{name}", "w", encoding="ascii") as file:
+            with open(f"/proc/{pid}/{name}", "w", encoding="utf-8") as file:
                 file.write(f"{owner} {uid} 1")
         return os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     finally:

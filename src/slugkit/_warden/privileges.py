@@ -11,7 +11,6 @@ _PDEATHSIG, _DUMPABLE, _CAPBSET_DROP, _SECUREBITS, _NO_NEW_PRIVS, _SUBREAPER = 1
 _LOCKED = 0b11101011
 _CAPABILITIES_3 = 0x20080522
 _KEYCTL_JOIN = 1
-_SCORE = "/proc/self/oom_score_adj"
 _KINDS = {
     "open_files": resource.RLIMIT_NOFILE,
     "processes": resource.RLIMIT_NPROC,
@@ -38,15 +37,11 @@ def leave_keyring() -> None:
 
 
 def be_killed_for_memory() -> None:
-    """Be no less likely to be killed for want of memory than any program, though the host program may be."""
-    with open(_SCORE, encoding="ascii") as file:
-        protected = int(file.read()) < 0
-    try:
-        if protected:
-            with open(_SCORE, "w", encoding="ascii") as file:
-                file.write("0")
-    except PermissionError:  # hidden from its own user
-        return
+    """Be, with all that comes of it, no less likely to be killed for want of memory than any: the host may be spared."""
+    with open("/proc/self/oom_score_adj", "r+", encoding="utf-8") as file:
+        if int(file.read()) < 0:
+            file.seek(0)
+            file.write("0")
 
 
 def drop(uid: int | None) -> None:

@@ -7,14 +7,15 @@ MACHINE = os.uname().machine
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 
 # From the kernel's tables (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h): those that came
 # after 5.0 have one number everywhere.
 _OLD = {
-    "x86_64": {"clone": 56, "capset": 126, "pivot_root": 155, "prctl": 157, "mount": 165, "umount2": 166}
+    "x86_64": {"clone": 56, "capset": 126, "pivot_root": 155, "mount": 165, "umount2": 166}
     | {"keyctl": 250, "seccomp": 317, "setresuid": 117, "setresgid": 119},
     "aarch64": {"umount2": 39, "mount": 40, "pivot_root": 41, "capset": 91, "setresuid": 147, "setresgid": 149}
-    | {"prctl": 167, "keyctl": 219, "clone": 220, "seccomp": 277},
+    | {"keyctl": 219, "clone": 220, "seccomp": 277},
 }
 _NEW = {"open_tree": 428, "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "close_range": 436}
 _NEW |= {"openat2": 437, "mount_setattr": 442, "landlock_create_ruleset": 444, "landlock_add_rule": 445}
@@ -44,7 +45,11 @@ def syscall(name: str, *arguments: "int | bytes | ctypes.Array[ctypes.c_char] | 
 
 def prctl(option: int, *arguments: int) -> int:
     """Do what the call does with up to four *arguments*, the rest of them 0, and return what it returns."""
-    return syscall("prctl", option, *arguments, *([0] * (4 - len(arguments))))
+    result = int(_libc.prctl(option, *arguments, *([0] * (4 - len(arguments)))))
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl: {os.strerror(number)}")
+    return result
 
 
 def openat2(directory: int, path: bytes, flags: int, resolve: int) -> int:
