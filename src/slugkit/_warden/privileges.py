@@ -37,7 +37,7 @@ def leave_keyring() -> None:
 
 
 def be_killed_for_memory() -> None:
-    """Be, with all that comes of it, no less likely to be killed for want of memory than any: the host may be spared."""
+    """Be, with all that comes of it, as likely to be killed for want of memory as any: the host may be spared."""
     with open("/proc/self/oom_score_adj", "r+", encoding="utf-8") as file:
         if int(file.read()) < 0:
             file.seek(0)
