@@ -558,6 +558,74 @@ def test_nothing_is_left_however_tests_end(pytester: pytest.Pytester, private: P
     assert mounts() == before
 
 
+CHILDREN = """
+        import os, time
+        from pathlib import Path
+
+        def children():
+            return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+"""
+
+
+def test_the_tests_of_a_session_share_what_starts_their_commands(pytester: pytest.Pytester) -> None:
+    """No test waits for it but the first; it is one program for the build and one for the dynos, gone at the end."""
+    add_pack(pytester)
+    pytester.makepyfile(f"""{CHILDREN}
+        def builds_and_runs(app):
+            build = app.write({{"hello.txt": "x"}}).build()
+            assert build.run("greet").status == build.rebuild().run("greet").status == 0
+            return children()
+
+        def test_first(app):
+            Path("seen").write_text(" ".join(builds_and_runs(app)))
+
+        def test_second(app, make_app):
+            assert builds_and_runs(app) == Path("seen").read_text().split()
+            builds_and_runs(make_app())
+    """)
+    run(pytester, "--buildpack", "hello").assert_outcomes(passed=2)
+
+    seen = (pytester.path / "seen").read_text().split()
+    assert len(seen) == 2
+    assert not any(Path("/proc", pid).exists() for pid in seen)
+
+
+@pytest.mark.parametrize("xdist", [False, True])
+def test_no_process_outlives_a_session_that_is_killed(pytester: pytest.Pytester, *, xdist: bool) -> None:
+    """SIGKILL of pytest, of a worker too, is the end of its dynos and of what started them."""
+    add_pack(pytester)
+    marker = f"hangs-{uuid.uuid4().hex}"
+    pytester.makepyfile(f"""{CHILDREN}
+        def test_it(app):
+            build = app.write({{"hello.txt": "x"}}).build()
+            app.bench.runner.detach(build.slug, "exec -a {marker} sleep 600")
+            build.rebuild()
+            Path("started").write_text(" ".join([str(os.getpid()), *children()]))
+            Path("started").rename("seen")
+            time.sleep(600)
+    """)
+    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--buildpack", "hello", *["-n1"] * xdist]
+    process = subprocess.Popen(argv, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: (pytester.path / "seen").exists() and pids_with(marker))
+        tester, *seen = map(int, (pytester.path / "seen").read_text().split())
+        assert len(seen) == 2
+        os.kill(tester, signal.SIGKILL)
+        wait_for(lambda: not pids_with(marker))
+        wait_for(lambda: not any(map(runs, seen)))
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def runs(pid: int) -> bool:
+    """Return whether *pid* is a process, and no dead one that nobody has asked about."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 HANGING = """
     def test_it(app):
         app.write({"hang.txt": ""}).build()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from ._exec import Wardens
     from .testing import App
     from .testing._bench import Bench
 
@@ -44,23 +45,37 @@ def stack() -> str:
     return "heroku-24"
 
 
+@pytest.fixture(scope="session")
+def _slugkit_wardens() -> Iterator["Wardens"]:
+    """The programs that start what the apps of the session run: they take longer to come up than most builds take."""
+    from ._exec import Wardens  # noqa: PLC0415 - as in _app
+
+    with Wardens() as wardens:
+        yield wardens
+
+
 @pytest.fixture
-def app(request: pytest.FixtureRequest, buildpack: Any, stack: str) -> Iterator["App"]:  # noqa: ANN401 - or an object
+def app(
+    request: pytest.FixtureRequest,
+    buildpack: Any,  # noqa: ANN401 - or an object
+    stack: str,
+    _slugkit_wardens: "Wardens",
+) -> Iterator["App"]:
     """A source tree to fill, build, rebuild and run with the buildpack under test; gone after the test."""
     waived = {code for marker in request.node.iter_markers("waive") for code in marker.args}
-    with _app(request.config, buildpack, stack, waived) as app:
+    with _app(request.config, buildpack, stack, waived, _slugkit_wardens) as app:
         yield app
         _check_once(request, app)
 
 
 @pytest.fixture(scope="session")
-def make_app(request: pytest.FixtureRequest) -> Iterator[Callable[..., "App"]]:
+def make_app(request: pytest.FixtureRequest, _slugkit_wardens: "Wardens") -> Iterator[Callable[..., "App"]]:
     """Make apps that live as long as the session, for builds that tests share: ``make_app(buildpack, stack)``."""
     with ExitStack() as apps:
 
         def make(buildpack: Any = None, stack: str = "heroku-24") -> "App":  # noqa: ANN401 - or an object
             pack = _configured(request.config) if buildpack is None else buildpack
-            return apps.enter_context(_app(request.config, pack, stack, set()))
+            return apps.enter_context(_app(request.config, pack, stack, set(), _slugkit_wardens))
 
         yield make
 
@@ -93,7 +108,13 @@ def _configured(config: pytest.Config) -> str | Path:
     return f"{path}#{ref}" if mark else path
 
 
-def _app(config: pytest.Config, buildpack: Any, stack: str, waived: set[str]) -> "App":  # noqa: ANN401 - or an object
+def _app(
+    config: pytest.Config,
+    buildpack: Any,  # noqa: ANN401 - or an object
+    stack: str,
+    waived: set[str],
+    wardens: "Wardens",
+) -> "App":
     from .testing import CODES, App  # noqa: PLC0415 - a pytest run that tests no buildpack must not load it
 
     waived |= {*config.getini("slugkit_waive")}
@@ -106,6 +127,7 @@ def _app(config: pytest.Config, buildpack: Any, stack: str, waived: set[str]) ->
         checks=not config.getoption("--no-contract"),
         waive=waived,
         timeout=float(config.getini("slugkit_timeout")),
+        _wardens=wardens,
     )
 
 

@@ -8,5 +8,18 @@ from ._git import git, last_line
 from ._kept import Kept
 from ._process import DeadlineError, StartError, follow, run
 from ._warden import Process, Warden
+from ._wardens import Lender, Wardens
 
-__all__ = ["DeadlineError", "Kept", "Process", "StartError", "Warden", "follow", "git", "last_line", "run"]
+__all__ = [
+    "DeadlineError",
+    "Kept",
+    "Lender",
+    "Process",
+    "StartError",
+    "Warden",
+    "Wardens",
+    "follow",
+    "git",
+    "last_line",
+    "run",
+]

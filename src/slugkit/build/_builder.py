@@ -114,6 +114,7 @@ class SlugBuilder:
     not_secret: Sequence[str] = ()
     keep_failed: bool = False
     on_event: Callable[[BuildEvent], None] | None = None
+    _wardens: _exec.Lender = field(default=_exec.Warden, alias="_wardens", repr=False, eq=False)
     _reported: _Reported = field(factory=_Reported, init=False, repr=False, eq=False)
     _lock: threading.RLock = field(factory=threading.RLock, init=False, repr=False, eq=False)
 
@@ -222,7 +223,7 @@ class SlugBuilder:
         self._emit(BuildStarted(named, self.runtime, tuple(self.config_vars)))
         cache = app_cache(self.cache_dir, origin) / ("ci" if in_app else "")  # tests leave paths below /app in theirs
         opened = scratch_workspace() if scratch else open_workspace(cache, self._on_wait)
-        with _exec.Warden() as warden, opened as workspace:
+        with self._wardens() as warden, opened as workspace:
             commit, ignored = checkout(origin, workspace.build_dir, (cache, *leave_out))
             if ignored is not None:
                 self._emit(SourceIgnored(ignored))

@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 from attrs import define, field
 
+from .._exec import Lender
 from ..errors import RunnerClosedError
 from ._delivery import Delivery
 from ._dyno import Dyno
@@ -56,6 +57,7 @@ class House:
 
     workshop: Workshop
     _delivery: Delivery
+    _wardens: Lender
     _dynos: dict[str, Dyno] = field(factory=dict, init=False)
     _told: "WeakSet[threading.Event]" = field(factory=WeakSet, init=False)
     _threads: Threads | None = field(default=None, init=False)
@@ -109,7 +111,8 @@ class House:
             supervisor = Supervisor()
             self._delivery.start()
             pool = ThreadPoolExecutor(_POOL, "slugkit-pool")
-            served = Listening(supervisor), Processes(supervisor), Meter(self.workshop.limits.memory, supervisor)
+            processes = Processes(supervisor, self._wardens)
+            served = Listening(supervisor), processes, Meter(self.workshop.limits.memory, supervisor)
             self._threads = Threads(supervisor, self._delivery, pool, *served)
         return self._threads
 

@@ -1,6 +1,7 @@
 """The processes of a runner's dynos: started by its warden, their ends told on the supervisor's thread."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 
 from attrs import define, field
 
@@ -14,9 +15,10 @@ class Processes:
     """Those that run. On the supervisor's thread only, but for `close`."""
 
     _supervisor: Supervisor
-    _warden: _exec.Warden = field(factory=_exec.Warden, init=False)
+    _wardens: _exec.Lender
+    _warden: _exec.Warden | None = field(default=None, init=False)
+    _lent: ExitStack = field(factory=ExitStack, init=False)
     _on_gone: dict[_exec.Process, Callable[[], None]] = field(factory=dict, init=False)
-    _watched: int | None = field(default=None, init=False)
 
     def start(
         self, command: Command, streams: Sequence[int], on_gone: Callable[[], None], *, terminal: bool = False
@@ -26,22 +28,31 @@ class Processes:
         Raises:
             OSError: The warden could not be started.
         """
-        process = self._warden.spawn(command, streams, terminal=terminal)
+        warden = self._warden or self._borrow()
+        process = warden.spawn(command, streams, terminal=terminal)
         self._on_gone[process] = on_gone
-        if self._watched is None:
-            self._watched = self._warden.fileno()
-            self._supervisor.watch(self._watched, self._collect)
         return process
 
+    def _borrow(self) -> _exec.Warden:
+        self._warden = warden = self._lent.enter_context(self._wardens())
+        self._supervisor.watch(warden.fileno(), self._collect)
+        return warden
+
     def _collect(self) -> None:
-        for process in self._warden.collect():
+        warden = self._warden
+        if warden is None:
+            return
+        for process in warden.collect():
             if (on_gone := self._on_gone.pop(process, None)) is not None:
                 on_gone()
-        if self._watched is not None and not self._warden.alive:  # somebody killed it: the next start has a new one
-            self._supervisor.unwatch(self._watched)
-            self._watched = None
-            self._warden.close()
+        if not warden.alive:  # somebody killed it: the next start has a new one
+            self._supervisor.unwatch(warden.fileno())
+            self._warden = None
+            warden.close()
+            self._lent.close()
 
     def close(self) -> None:
-        """End the warden, and what it still runs."""
-        self._warden.close()
+        """Let go of the warden, and end what it still runs."""
+        if self._on_gone and self._warden is not None:
+            self._warden.close()
+        self._lent.close()

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from attrs import evolve
 
-from .._exec import Kept
+from .._exec import Kept, Lender, Warden
 from ..archive import Slug
 from ..command import Completed, resolve
 from ..drains import Drain
@@ -71,6 +71,7 @@ class DynoRunner(Readable):
         on_event: OnEvent | None = None,
         drains: Sequence[Drain] = (),
         flush_timeout: float = 5.0,
+        _wardens: Lender = Warden,
     ) -> None:
         self._own_store: DirectoryStore | None = None
         if store is None or isinstance(store, str | PathLike):
@@ -82,7 +83,7 @@ class DynoRunner(Readable):
                 raise SandboxUnavailableError(((self._sandbox.name, f"{asked} needs namespaces"),))
         workshop = Workshop(self._sandbox, Trees(store, self._own_store), Ports(), limits, app == "ephemeral")
         self._delivery = Delivery(on_log, on_event, drains, flush_timeout)
-        self._house = House(workshop, self._delivery)
+        self._house = House(workshop, self._delivery, _wardens)
         self._spec = DynoSpec("", boot_timeout, grace)
         self._kept_running = evolve(self._spec, backoff=backoff, cycle_after=cycle_after)
         self._one_off_spec = evolve(self._spec, one_off=True, output="merged", cycle_after=cycle_after)

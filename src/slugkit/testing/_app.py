@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from attrs import define, evolve, field
 
+from .._exec import Wardens
 from .._tree import copy_tree
 from ..archive import Slug
 from ..build import SlugBuilder
@@ -43,6 +44,7 @@ class App:
     checks: bool = True
     waive: Collection[str] = ()
     timeout: float = 900.0
+    _shared: Wardens | None = field(default=None, alias="_wardens", repr=False)
     builds: list[Build] = field(factory=list, init=False, repr=False)
     first: "tuple[Settings, Path] | None" = field(default=None, init=False, repr=False)
     """How the first good build with the pack under test was made, and a copy of its source."""
@@ -50,7 +52,7 @@ class App:
 
     @bench.default
     def _bench(self) -> Bench:
-        return Bench(self.sandbox)
+        return Bench(self.sandbox, self._shared)
 
     def __enter__(self) -> Self:
         return self
@@ -233,4 +235,5 @@ class App:
             sandbox=sandbox,
             timeout=self.timeout,
             on_event=evidence,
+            _wardens=self.bench.wardens.lent,
         )

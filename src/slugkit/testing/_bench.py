@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attrs import define, field
 
+from .._exec import Wardens
 from .._tree import copy_tree, remove_tree
 from ..archive import Slug
 from ..dyno import DynoRunner
@@ -17,13 +18,22 @@ from ._web import WebDyno
 
 @define(slots=False)
 class Bench:
-    """Where an app is built and run. It is the `SlugStore` of the app's dynos, without the syncs of one that lasts."""
+    """Where an app is built and run. It is the `SlugStore` of the app's dynos, without the syncs of one that lasts.
+
+    Its builds and dynos have their wardens from those ``shared`` with other benches, or else from its own.
+    """
 
     sandbox: str | Sandbox
+    shared: Wardens | None = None
+    wardens: Wardens = field(init=False)
     heard: list[Evidence] = field(factory=list, init=False)
     runs: list[tuple[str, str]] = field(factory=list, init=False)
     dynos: list[WebDyno] = field(factory=list, init=False)
     _home: Path = field(init=False)
+
+    @wardens.default
+    def _wardens(self) -> Wardens:
+        return self.shared or Wardens()
 
     def __attrs_post_init__(self) -> None:
         """Make the directories: the source, and beside it what no build may see."""
@@ -59,7 +69,7 @@ class Bench:
     @cached_property
     def runner(self) -> DynoRunner:
         """The runner of the app's dynos."""
-        return DynoRunner(store=self, sandbox=self.sandbox, grace=5.0)
+        return DynoRunner(store=self, sandbox=self.sandbox, grace=5.0, _wardens=self.wardens.lent)
 
     @property
     def transcripts(self) -> Iterator[tuple[str, str]]:
@@ -74,4 +84,6 @@ class Bench:
         """Stop the dynos and remove all directories; again is fine."""
         if "runner" in self.__dict__:
             self.runner.close()
+        if self.shared is None:
+            self.wardens.close()
         remove_tree(self._home)
