@@ -53,9 +53,12 @@ def lent_pid(wardens: Wardens) -> int:
 
 
 def kill(warden: int) -> None:
-    """Kill a warden, and wait until it is dead; the program that started it may not have heard of it."""
+    """Kill a warden, and wait until it and what it had prepared is dead; its program may not have heard of it."""
+    prepared = Path(f"/proc/{warden}/task/{warden}/children").read_text().split()
     os.kill(warden, signal.SIGKILL)
     os.waitid(os.P_PID, warden, os.WEXITED | os.WNOWAIT)
+    while not all(map(gone, map(int, prepared))):
+        time.sleep(0.005)
 
 
 def gone(pid: int) -> bool:
