@@ -1,5 +1,10 @@
 """Sphinx: MyST pages, furo, Diataxis folders."""
 
+import re
+from typing import Any
+
+from sphinx.application import Sphinx
+
 from slugkit import __version__
 
 project = "slugkit"
@@ -19,3 +24,14 @@ autodoc_typehints_description_target = "documented"
 python_display_short_literal_types = True
 nitpicky = False
 suppress_warnings = ["myst.header"]
+
+
+def public(*told: Any) -> tuple[str | None, str | None]:
+    """Return a signature without the parameters that begin with _: they are between slugkit's own rooms."""
+    *_, signature, returns = told
+    return signature and re.sub(r", (\*, )?_\w+=[^,)]*", "", signature), returns
+
+
+def setup(app: Sphinx) -> None:
+    """Have autodoc show what is public."""
+    app.connect("autodoc-process-signature", public)
