@@ -26,7 +26,7 @@ nitpicky = False
 suppress_warnings = ["myst.header"]
 
 
-def public(*told: Any) -> tuple[str | None, str | None]:
+def public(*told: Any) -> tuple[str | None, str | None]:  # noqa: ANN401 - six kinds of things
     """Return a signature without the parameters that begin with _: they are between slugkit's own rooms."""
     *_, signature, returns = told
     return signature and re.sub(r", (\*, )?_\w+=[^,)]*", "", signature), returns
