@@ -20,7 +20,7 @@ from ._descriptors import given, sealed
 _DIRECTORY = Path(__file__).parents[1] / "_warden"
 # A package of its own, so that nothing of slugkit's or of the site's is imported with it.
 _BOOT = (
-    "import sys, types; package = types.ModuleType('warden'); package.__path__ = [sys.argv[1]];"
+    "import sys; package = type(sys)('warden'); package.__path__ = [sys.argv[1]];"
     "sys.modules['warden'] = package; from warden.main import main; main(int(sys.argv[2]))"
 )
 _LARGEST_MESSAGE = 65536

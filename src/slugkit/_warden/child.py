@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
 
-from . import cgroups, init, namespaces
+from . import cgroups, channel, init, namespaces
 from .syscalls import syscall
 
 TYPE_CHECKING = False  # typing takes 4 ms of a start that takes 30
@@ -33,7 +32,7 @@ class Child:
         try:
             for base in kind["cgroups"]:
                 self._directories.append(cgroups.make(base, self.name, kind["cgroup_settings"]))
-            self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._requests, theirs = channel.pair()
             flags = _SIGCHLD if self.shared else _SIGCHLD | namespaces.flags(kind["namespaces"])
             self.pid = syscall("clone", flags, 0, 0, 0, 0)
         except OSError:
@@ -48,7 +47,7 @@ class Child:
         """Give it its command; return False if it is not there any more."""
         self.number, self.scratch = number, scratch
         try:
-            socket.send_fds(self._requests, [b"start"], descriptors)
+            channel.give(self._requests, b"start", descriptors)
         except OSError:
             self.number, self.scratch = -1, None
             return False

@@ -1,20 +1,17 @@
 """What an init forks, to lay out a sandbox, wait until it is told which command to become, and become it.
 
-Only here is a command's environment read: the
-warden forks every other, and would leave it in their memory.
+Only here is a command's environment read: what the warden reads, every init has a copy of.
 """
 
 from __future__ import annotations
 
-import array
 import fcntl
 import marshal
 import os
-import signal
-import socket
 import termios
 
-from . import landlock, namespaces, privileges, seccomp
+from . import channel, landlock, namespaces, privileges, seccomp
+from .light import signal, socket
 
 TYPE_CHECKING = False  # typing takes 4 ms of a start that takes 30
 if TYPE_CHECKING:
@@ -24,28 +21,14 @@ if TYPE_CHECKING:
 #: What the warden ignores, and with it the inits; the last two as Python does.
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ)
 
-_MOST_DESCRIPTORS = 250  # SCM_MAX_FD is 253
-
-_LARGEST_MESSAGE = 65536
 _APART = 64  # above what is wanted: nothing that was given lies in between
 _ACCESS = {"read": landlock.READ, "write": landlock.WRITE, "use": landlock.USE}
-
-
-def received(connection: socket.socket) -> tuple[bytes, list[int]]:
-    """Return the next message, b"" at the end, and the descriptors that came with it."""
-    space = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
-    data, ancillary, _, _ = connection.recvmsg(_LARGEST_MESSAGE, space, socket.MSG_CMSG_CLOEXEC)
-    descriptors = array.array("i")
-    for level, kind, payload in ancillary:
-        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            descriptors.frombytes(payload[: len(payload) - len(payload) % descriptors.itemsize])
-    return data, list(descriptors)
 
 
 def refuse(requests: int, stage: str, error: BaseException) -> NoReturn:
     """Wait for the command that there is no sandbox for, tell it why, and end."""
     try:
-        _, descriptors = received(socket.socket(fileno=requests))
+        _, descriptors = channel.received(socket.socket(fileno=requests))
         if descriptors:
             tell_error(descriptors[1], stage, error)
     finally:
@@ -64,12 +47,12 @@ def run(space: dict[str, Any] | None, requests: int, init: socket.socket) -> NoR
     except BaseException as error:  # noqa: BLE001 - nothing may reach the init's own code
         refuse(requests, "namespaces", error)
     try:
-        data, descriptors = received(socket.socket(fileno=requests))
+        data, descriptors = channel.received(socket.socket(fileno=requests))
         if not data:  # the warden has no use for it any more
             os._exit(0)
         control = descriptors[1]
         spec = marshal.loads(_read(descriptors[0]))  # noqa: S302 - the host program's own words
-        socket.send_fds(init, [marshal.dumps((spec["uid"], spec["wrapped"]))], [control])
+        channel.give(init, marshal.dumps((spec["uid"], spec["wrapped"])), [control])
         last = 5 + len(spec["descriptors"])
         stage = "namespaces"
         if laid is not None:
@@ -123,8 +106,7 @@ def _open_terminal(spec: dict[str, Any]) -> None:
     master, slave = os.openpty()
     if spec["uid"] is not None:
         os.fchown(slave, spec["uid"], spec["uid"])
-    with socket.socket(fileno=os.dup(spec["control"])) as control:
-        socket.send_fds(control, [b"terminal"], [master])
+    channel.give(socket.socket(fileno=os.dup(spec["control"])), b"terminal", [master])
     for number in (0, 1, 2):
         os.dup2(slave, number)
     os.close(master)

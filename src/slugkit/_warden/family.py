@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
+
+from .light import signal
 
 TYPE_CHECKING = False  # typing takes 4 ms of a start that takes 30
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ import fcntl
 import marshal
 import os
 import select
-import signal
-import socket
 
-from . import cgroups, command, family, namespaces, privileges
+from . import cgroups, channel, command, family, namespaces, privileges
+from .light import signal, socket
 from .syscalls import syscall
 
 TYPE_CHECKING = False  # typing takes 4 ms of a start that takes 30
@@ -32,7 +31,7 @@ def run(kind: dict[str, Any], requests: int, lifeline: int) -> NoReturn:
         for stage, step in _STAGES:  # noqa: B007 - it is told when a step fails
             step(kind)
         stage = "descriptors"
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = channel.pair()
         main = os.fork()
     except BaseException as error:  # noqa: BLE001 - nothing may reach the warden's own code
         command.refuse(requests, stage, error)
@@ -125,7 +124,7 @@ class _Init:
         Then hear what is to be done with it: its end of the socket closes when it has become the command, or ended.
         """
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._started, 4096, 1, socket.MSG_CMSG_CLOEXEC)
+            data, descriptors = channel.received(self._started)
         except ConnectionResetError:  # it ended without a look at what it was told
             data = b""
         if not data:

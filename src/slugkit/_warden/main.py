@@ -13,11 +13,10 @@ import gc
 import marshal
 import os
 import select
-import signal
-import socket
 
-from . import command, family, namespaces, privileges, removal
+from . import channel, command, family, namespaces, privileges, removal
 from .child import Child
+from .light import signal, socket
 
 TYPE_CHECKING = False  # typing takes 4 ms of a start that takes 30
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ class Warden:
         return not events & ~select.POLLOUT or self._obey()
 
     def _obey(self) -> bool:
-        data, descriptors = command.received(self._host)
+        data, descriptors = channel.received(self._host)
         if not data:
             return False
         request = marshal.loads(data)  # noqa: S302 - the host program's own words

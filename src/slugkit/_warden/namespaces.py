@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
 import stat
 import struct
 
 from . import mounts
+from .light import socket
 from .mounts import NODEV, NOEXEC, NOSUID, RDONLY, Directory
 from .syscalls import AT_FDCWD, prctl, syscall
 
@@ -58,8 +58,7 @@ def lay(spec: dict[str, Any]) -> tuple[int, int]:
     """
     socket.sethostname(spec["hostname"])
     if not spec["network"]:
-        with socket.socket() as probe:
-            fcntl.ioctl(probe, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _UP))
+        fcntl.ioctl(socket.socket(), _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", _UP))
     syscall("mount", None, b"/", None, _REC | _PRIVATE, None)
     root = mounts.filesystem("tmpfs", {"mode": "0755", "size": "4m"}, NOSUID | NODEV)
     mounts.attach(root, os.open(_AMONG, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
