@@ -19,7 +19,7 @@ _DROP, _NO_NEW_PRIVS = 24, 38
 _CAPABILITIES = 0xA80425FB  # what `docker run` leaves to root
 _MOUNTING = ("mount", "umount2", "pivot_root", "move_mount", "open_tree", "fsopen", "fsmount", "mount_setattr")
 _REFUSED = {"docker": (*_MOUNTING, "setns", "unshare", "keyctl", "add_key", "request_key", "bpf"), "ubuntu": _MOUNTING}
-_BIND, _PRIVATE = 0x1000, 0x44000
+_NEW_NS, _BIND, _PRIVATE = 0x20000, 0x1000, 0x44000
 
 
 def _filter(kind: str) -> bytes:
@@ -44,7 +44,9 @@ def _install(kind: str) -> None:
 
 
 def _cover() -> None:
-    """Show cgroups that cannot be written to, and nothing for one file of /proc, in this mount namespace."""
+    """Show cgroups that cannot be written to, and nothing for one file of /proc, in a mount namespace of its own."""
+    if ctypes.CDLL(None).unshare(_NEW_NS) != 0:
+        raise PermissionError("unshare")  # or it would be done to the machine
     syscall("mount", None, b"/", None, _PRIVATE, None)
     how = struct.pack("=QQQQ", 1, 0, 0, 0)  # read-only
     syscall("mount_setattr", AT_FDCWD, b"/sys/fs/cgroup", AT_RECURSIVE, how, len(how))

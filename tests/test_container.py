@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,8 @@ KINDS = [("docker", user) for user in USERS] + [("ubuntu", "user"), ("sysctl", "
 Contain = Callable[[str, str], dict[str, Any]]
 
 
-def _can(*argv: str) -> bool:
-    return subprocess.run([*argv, "true"], capture_output=True, check=False).returncode == 0
+def _can(argv: list[str], env: Mapping[str, str]) -> bool:
+    return subprocess.run([*argv, "/usr/bin/env", "true"], env=env, capture_output=True, check=False).returncode == 0
 
 
 def _contained(place: Path, kind: str, user: str) -> dict[str, Any]:
@@ -69,18 +69,17 @@ def _contained(place: Path, kind: str, user: str) -> dict[str, Any]:
         path.chmod(0o755)
         os.chown(path, UID if user == "user" and ROOT else os.getuid(), -1)
     before = [*BECOME, "unshare", "--user", "--map-current-user", "--keep-caps"] if kind == "sysctl" else []
-    before = ["unshare", "--mount"] if kind == "docker" and ROOT else before
     wrap = [*before, python(), str(place / "container.py"), kind, str(UID if user == "user" else 0)]
-    if before and not _can(*before):  # the machine that the tests run on is such a one itself
-        wrap = [*(BECOME if user == "user" else ()), "env"]
     env = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home.parent),
-        "XDG_CACHE_HOME": str(home.parent / "cache"),
+        "XDG_CACHE_HOME": str(home / "cache"),
         "PYTHONPATH": str(place / "lib"),
         "PYTHONDONTWRITEBYTECODE": "1",
         "LC_ALL": "C.UTF-8",
     }
+    if not _can(wrap, env):  # the machine that the tests run on is such a one itself
+        wrap = [*(BECOME if user == "user" else ()), "env"]
     argv = [*wrap, python(), str(place / "script.py"), kind]
     done = subprocess.run(argv, env=env, cwd=home, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
