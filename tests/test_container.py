@@ -78,13 +78,14 @@ def _contained(place: Path, kind: str, user: str) -> dict[str, Any]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "LC_ALL": "C.UTF-8",
     }
-    if not _can(wrap, env):  # the machine that the tests run on is such a one itself
+    made = _can(wrap, env)
+    if not made:  # the machine that the tests run on is such a one itself
         wrap = [*(BECOME if user == "user" else ()), "env"]
     argv = [*wrap, python(), str(place / "script.py"), kind]
     done = subprocess.run(argv, env=env, cwd=home, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    return told | {"made": made}
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,8 @@ def test_auto_is_confined_and_works(contained: Contain, kind: str, user: str) ->
 @pytest.mark.parametrize(("kind", "user"), KINDS)
 def test_the_report_says_what_is_lacking_and_why(contained: Contain, kind: str, user: str) -> None:
     """Each promise that is not kept comes with what was found, the cause that applies here and what changes it."""
-    report = contained(kind, user)["report"]
+    told = contained(kind, user)
+    report = told["report"]
     promises = {one["name"]: one for one in report["promises"]}
     lacking = {name for name, one in promises.items() if one["kept"] != "kept"}
 
@@ -123,6 +125,8 @@ def test_the_report_says_what_is_lacking_and_why(contained: Contain, kind: str, 
     assert "[Errno " in report["others"][0]["reason"]
     assert all(promises[name]["cause"] and promises[name]["remedy"] for name in lacking)
     cause, remedy = (promises["private_pids"][name] for name in ("cause", "remedy"))
+    if not told["made"]:  # the words are this machine's
+        return
     if kind == "sysctl":
         assert "user.max_user_namespaces is 0" in cause
         assert "sysctl user.max_user_namespaces=10000" in remedy
