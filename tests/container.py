@@ -15,7 +15,7 @@ import sys
 from slugkit._warden import seccomp
 from slugkit._warden.syscalls import AT_FDCWD, AT_RECURSIVE, MACHINE, prctl, syscall
 
-_DROP, _NO_NEW_PRIVS = 24, 38
+_DROP, _NO_NEW_PRIVS, _AMBIENT, _CLEAR = 24, 38, 47, 4
 _CAPABILITIES = 0xA80425FB  # what `docker run` leaves to root
 _MOUNTING = ("mount", "umount2", "pivot_root", "move_mount", "open_tree", "fsopen", "fsmount", "mount_setattr")
 _REFUSED = {"docker": (*_MOUNTING, "setns", "unshare", "keyctl", "add_key", "request_key", "bpf"), "ubuntu": _MOUNTING}
@@ -60,6 +60,7 @@ def main() -> None:
     if kind == "sysctl":
         with open("/proc/sys/user/max_user_namespaces", "w") as file:
             file.write("0")
+        prctl(_AMBIENT, _CLEAR)  # of those that this took nothing is left to the command
     else:
         if kind == "docker" and root:
             _cover()

@@ -9,15 +9,17 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from slugkit._warden import landlock
-from slugkit.sandbox import PROMISES, Landlock, _landlock, _obstacles
+from slugkit.sandbox import PROMISES, Landlock, _landlock, _obstacles, _selftest
 from slugkit.sandbox._obstacles import Circumstances, circumstances, obstacles
 from slugkit.sandbox._promises import REQUIRED
 from slugkit.testing import write_tree
@@ -142,7 +144,7 @@ def test_memory_is_watched_where_no_cgroup_can_be_made(contained: Contain, kind:
     told = contained(kind, user)
     (bounded,) = [one for one in told["report"]["promises"] if one["name"] == "bounded_memory"]
 
-    assert (bounded["kept"], bounded["evidence"]) == ("not kept", "what it uses is added up once a second")
+    assert (bounded["kept"], bounded["evidence"]) == ("not kept", "it is added up once a second")
     assert "Delegate=yes" in bounded["remedy"]
     assert (told["big"], told["log"]) == (137, ["Error R15 (Memory quota vastly exceeded)"])
 
@@ -260,3 +262,36 @@ def test_a_refused_landlock_says_by_whom(
     monkeypatch.setattr(_landlock, "circumstances", lambda: Circumstances(ROOT, filtered=filtered))
 
     assert _landlock._check.__wrapped__(Landlock(), 0) == f"[Errno {number}] landlock_create_ruleset: no: {reason}"
+
+
+def test_a_root_without_capabilities_is_told_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root that may not give files away is no traceback: the reason names what it lacks, and who needs none of it."""
+
+    def refused(*_: object) -> Path:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), "/tmp/x")
+
+    monkeypatch.setattr(_selftest, "_made", refused)
+
+    reason = _selftest.self_test(Landlock()).missing("confined")
+
+    assert reason == f"[Errno 1] Operation not permitted: '/tmp/x': {_selftest._POWERLESS}"
+    assert "an ordinary user needs none" in reason
+
+
+@pytest.mark.parametrize(("mode", "flags"), [(0o755, 0), (0o700, 0), (0o755, os.ST_NOEXEC)])
+def test_a_directory_that_no_dyno_can_live_in_is_told(monkeypatch: pytest.MonkeyPatch, mode: int, flags: int) -> None:
+    """Where nothing is mounted dynos live in the temporary directory: it has to let them in and execute."""
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=flags))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        home = Path(place, "home")
+        home.mkdir()
+        Path(place).chmod(mode)
+        told = _landlock._unfit(home)
+
+    if flags:
+        assert told == f"nothing can be executed in {home} (noexec), where dynos live: set TMPDIR"
+    elif mode == 0o700:
+        assert told == f"only its owner enters {place}, and dynos live in {home}: set TMPDIR"
+    else:
+        assert told is None

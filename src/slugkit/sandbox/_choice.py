@@ -20,7 +20,7 @@ PREFERRED: tuple[Sandbox, ...] = (Namespaces(), Bubblewrap(), Landlock())
 
 _WEAKER: tuple[Sandbox, ...] = (Owned(), Unconfined())
 
-_ADDED_UP = "what it uses is added up once a second"
+_ADDED_UP = "it is added up once a second"
 
 #: What ``sandbox=`` and ``--sandbox`` understand.
 NAMES = ("auto", *(sandbox.name for sandbox in (*PREFERRED, *_WEAKER)))

@@ -6,6 +6,8 @@ not promised: a /tmp and /dev/shm of its own, processes and names of its own.
 
 import errno
 import os
+import stat
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -61,7 +63,7 @@ def _rules(mounts: tuple[Mount, ...]) -> Iterator[tuple[str, str]]:
 
 @cache
 def _check(sandbox: Landlock, euid: int) -> str | None:  # noqa: ARG001 - what the answer holds for
-    return _lacking() or self_test(sandbox).missing(sandbox.level)
+    return _lacking() or _unfit(Path(tempfile.gettempdir())) or self_test(sandbox).missing(sandbox.level)
 
 
 def _lacking() -> str | None:
@@ -75,3 +77,13 @@ def _lacking() -> str | None:
             return f"{error}: a filter of system calls refuses it, as Docker's default profile does before 20.10.18"
         return f"{error}: this kernel has none (Linux 6.2)"
     return None if found >= _LEAST else f"this kernel's Landlock has ABI {found}, and {_LEAST} is needed (Linux 6.2)"
+
+
+def _unfit(directory: Path) -> str | None:
+    """Return why no dyno can have its tree, and no build of root's its workspace, in the temporary *directory*."""
+    if os.statvfs(directory).f_flag & os.ST_NOEXEC:
+        return f"nothing can be executed in {directory} (noexec), where dynos live: set TMPDIR"
+    for one in (directory, *directory.parents) if os.geteuid() == 0 else ():
+        if not one.stat().st_mode & stat.S_IXOTH:
+            return f"only its owner enters {one}, and dynos live in {directory}: set TMPDIR"
+    return None
