@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from slugkit._warden import landlock
-from slugkit.sandbox import PROMISES, Landlock, _landlock, _obstacles, _selftest
+from slugkit.cli import run
+from slugkit.sandbox import PROMISES, Landlock, _landlock, _obstacles, _promises, _selftest
 from slugkit.sandbox._obstacles import Circumstances, circumstances, obstacles
 from slugkit.sandbox._promises import REQUIRED
 from slugkit.testing import write_tree
@@ -158,6 +159,28 @@ def test_who_needs_more_is_told_what_to_change(contained: Contain, kind: str, us
 
     assert (code, tried) == ("sandbox.unavailable", ["namespaces", "bubblewrap", "landlock"])
     assert hint.startswith(pids["remedy"])
+
+
+def test_the_command_tells_why_and_what_to_change(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`slugkit sandbox` names each sandbox that does not work; promises with one cause and remedy are told together."""
+    here = Circumstances(root=False, sysctls={"user.max_user_namespaces": 0})
+    monkeypatch.setattr(_promises, "circumstances", lambda: here)
+    kept = dict.fromkeys(REQUIRED["confined"], "")
+    told = _promises.report("landlock", "confined", kept, (("namespaces", "clone: [Errno 28]"),))
+    monkeypatch.setattr("slugkit.cli._sandbox.choose", lambda *_: Landlock())
+    monkeypatch.setattr("slugkit.cli._sandbox.examine", lambda _: told)
+
+    assert run(["sandbox"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[lines.index("namespaces does not work here: clone: [Errno 28]") + 1 :][:3] == [
+        "private_tmp, private_pids, no_signals, private_ipc, private_network",
+        "  why: user.max_user_namespaces is 0",
+        "  to have it: sysctl user.max_user_namespaces=10000",
+    ]
+    (shown,) = [line for line in lines if line.startswith("  not kept  private_pids ")]
+    assert shown.endswith("not tried")
 
 
 # -- causes and remedies ---------------------------------------------------------------------------------------
