@@ -467,6 +467,37 @@ def test_builds_keep_a_cache_that_its_owner_only_enters(app: Path, private: Path
     assert builder.detect(app).name == "Fake"
 
 
+def test_a_kept_workspace_stays_shut(app: Path, private: Path) -> None:
+    """The workspace of a failed build is kept where it is, as root apart from the cache; nobody else enters it."""
+    pack = FakeBuildpack(on_compile=shell("exit 1"))
+    builder = SlugBuilder(buildpacks=[pack], cache_dir=private / "cache", sandbox="landlock", keep_failed=True)
+    with pytest.raises(CompileFailedError) as caught:
+        builder.build(app, private / "o.tgz")
+    assert caught.value.kept is not None
+    kept = Path(caught.value.kept)
+    try:
+        assert [path.read_text() for path in kept.glob("tmp/build_*/file")] == ["content\n"]
+        assert (kept.stat().st_uid, kept.stat().st_mode & 0o007) == (os.geteuid(), 0)
+        left = {private / "cache/lock"} | (set() if ROOT else {kept})
+        assert set((private / "cache").iterdir()) == left
+    finally:
+        remove_tree(kept)
+
+
+def test_a_link_in_a_cache_leads_to_nothing_but_workspaces(app: Path, private: Path) -> None:
+    """What others put in a workspace's place, into a cache that they can write to, has nothing else removed."""
+    for name in ("victim", "slugkit-work-0a0a0a0a"):
+        (private / name / "below").mkdir(parents=True)
+    (private / "cache").mkdir()
+    (private / "cache/work-0a0a0a0b").symlink_to(private / "slugkit-work-0a0a0a0a")
+    (private / "cache/work-0a0a0a0c").symlink_to(private / "victim")
+    (private / "cache/work-0a0a0a0d").symlink_to(private / "slugkit-work-0a0a0a0d")  # it was never made
+    SlugBuilder(buildpacks=[FakeBuildpack()], cache_dir=private / "cache").build(app, private / "o.tgz")
+
+    assert [(private / name / "below").is_dir() for name in ("victim", "slugkit-work-0a0a0a0a")] == [True, True]
+    assert sorted(path.name for path in (private / "cache").iterdir()) == ["cache", "lock", "segments"]
+
+
 @pytest.mark.parametrize("full", [False, True])
 def test_a_cache_comes_whole_from_another_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, full: bool) -> None:
     """What cannot be renamed is copied, and then renamed: a disk that is full has neither half of it nor a rest."""

@@ -188,7 +188,7 @@ def _wait_for(lock: int, on_wait: Callable[[], None]) -> None:
 def _remove_stale(app_cache: Path) -> None:
     """Remove what a killed build left: whoever holds the lock is alone."""
     for stale in [*app_cache.glob("work-*"), *app_cache.glob("old-*")]:
-        if stale.is_symlink():
+        if stale.is_symlink() and _is_ours(stale.readlink(), stale):
             remove_tree(stale.readlink())
         remove_tree(stale)
     if not (app_cache / "cache").exists():
@@ -196,6 +196,14 @@ def _remove_stale(app_cache: Path) -> None:
             complete.rename(app_cache / "cache")
     for stale in app_cache.glob("new-*"):
         remove_tree(stale)
+
+
+def _is_ours(workspace: Path, link: Path) -> bool:
+    """Return whether *workspace* is the one that *link* was made for: others may write to a cache that was chosen."""
+    try:
+        return workspace.name == f"slugkit-{link.name}" and workspace.lstat().st_uid == os.geteuid()
+    except OSError:  # it was not made yet, or is removed
+        return False
 
 
 def _write_back(workspace: Workspace, cache: Path) -> None:
