@@ -43,6 +43,7 @@ from slugkit.events import (
     BuildStarted,
     PackingProgressed,
     PackingStarted,
+    ProcessesLeft,
     ProcessTypesDiscovered,
     ProcfileWarned,
     SlugPacked,
@@ -465,6 +466,30 @@ def test_builds_keep_a_cache_that_its_owner_only_enters(app: Path, private: Path
     assert sorted(path.name for path in (private / "cache").iterdir()) == ["cache", "lock"]
     assert (private / "cache").stat().st_mode & 0o077 == 0
     assert builder.detect(app).name == "Fake"
+
+
+@pytest.mark.parametrize("sandbox", ["landlock", "none"])
+@pytest.mark.parametrize(
+    ("script", "left"),
+    [
+        ("true", []),
+        ("sleep 600.5 &", ["sleep 600.5"]),
+        ("setsid sleep 600.5 & disown", ["sleep 600.5"]),
+        ("(setsid bash -c 'sleep 600.5; :' &)", ["bash -c sleep 600.5; :"]),
+    ],
+)
+def test_whats_left_is_the_builds_own(app: Path, tmp_path: Path, sandbox: str, script: str, left: list[str]) -> None:
+    """Where the host's processes are in sight, none of them is taken for one that a command left, or waited for."""
+    events: list[BuildEvent] = []
+    pack = FakeBuildpack(on_compile=shell(script))
+    with subprocess.Popen(["sleep", "600.25"]) as others:
+        SlugBuilder(buildpacks=[pack], cache_dir=tmp_path / "cache", sandbox=sandbox, on_event=events.append).build(
+            app, tmp_path / "o.tgz"
+        )
+        others.kill()
+
+    assert [list(event.processes) for event in events if isinstance(event, ProcessesLeft)] == ([left] if left else [])
+    assert pids_with("sleep 600.5") == pids_with("sleep\x00600.5") == []
 
 
 def test_a_kept_workspace_stays_shut(app: Path, private: Path) -> None:
