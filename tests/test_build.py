@@ -1,17 +1,20 @@
 """The build narrative with fake buildpacks, a real sandbox and a real file system."""
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from slugkit._tree import remove_tree
 from slugkit.archive import Slug
-from slugkit.build import SlugBuilder, heroku_text
+from slugkit.build import SlugBuilder, _workspace, heroku_text
 from slugkit.buildpacks import BuildContext, Detection, NotDetected, ReleaseDefaults
 from slugkit.errors import (
     BuildpackError,
@@ -40,6 +43,7 @@ from slugkit.events import (
     BuildStarted,
     PackingProgressed,
     PackingStarted,
+    ProcessesLeft,
     ProcessTypesDiscovered,
     ProcfileWarned,
     SlugPacked,
@@ -52,6 +56,7 @@ from slugkit.events import (
 from slugkit.source import GitSource
 from slugkit.testing import FakeBuildpack, write_tree
 from support import pids_with
+from users import ROOT
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
@@ -408,24 +413,141 @@ def compile(context):
     context.run(["bash", "-c", 'echo bad > "$1/state"', "bash", context.cache_dir])
     print("compiling", flush=True)
     context.run(["sleep", "600"])
-SlugBuilder(buildpacks=(FakeBuildpack(on_compile=compile),), cache_dir=sys.argv[2]).build(sys.argv[1], sys.argv[3])
+builder = SlugBuilder(buildpacks=(FakeBuildpack(on_compile=compile),), cache_dir=sys.argv[2], sandbox=sys.argv[4])
+builder.build(sys.argv[1], sys.argv[3])
 """
 
 
-def test_a_killed_build_is_swept_up_by_the_next(app: Path, tmp_path: Path) -> None:
-    """SIGKILL in the middle leaves no slug and no changed cache; the next build removes the workspace."""
-    argv = [sys.executable, "-c", KILLED, str(app), str(tmp_path / "cache"), str(tmp_path / "o.tgz")]
+@pytest.mark.parametrize("sandbox", ["auto", "landlock"])
+def test_a_killed_build_is_swept_up_by_the_next(app: Path, tmp_path: Path, sandbox: str) -> None:
+    """SIGKILL in the middle leaves no slug and no changed cache; the next build removes the workspace, wherever it is.
+
+    As root a build that sees the host's own paths is elsewhere, with a link to it among what is the cache's.
+    """
+    argv = [sys.executable, "-c", KILLED, str(app), str(tmp_path / "cache"), str(tmp_path / "o.tgz"), sandbox]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as host:
         assert host.stdout is not None
         assert host.stdout.readline() == b"compiling\n"
         host.kill()
     assert not (tmp_path / "o.tgz").exists()
-    assert len(leftovers(tmp_path)) == 1
+    (left,) = leftovers(tmp_path)
+    workspace = (tmp_path / "cache" / left).resolve()
+    assert (workspace / "app").is_dir()
 
     builder_of(FakeBuildpack(), tmp_path=tmp_path).build(app, tmp_path / "o.tgz")
 
     assert leftovers(tmp_path) == []
+    assert not workspace.exists()
     assert list((tmp_path / "cache/cache").iterdir()) == []
+
+
+# -- where nothing is mounted ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def private() -> Iterator[Path]:
+    """Yield a directory that its owner only enters, as root's home is; on another file system where it can be."""
+    memory = Path("/dev/shm")
+    directory = Path(tempfile.mkdtemp(prefix="slugkit-test-", dir=memory if os.access(memory, os.W_OK) else None))
+    yield directory
+    remove_tree(directory)
+
+
+def test_builds_keep_a_cache_that_its_owner_only_enters(app: Path, private: Path) -> None:
+    """Root's builds run as nobody's user: the cache may lie where that one cannot go, is kept, and stays shut."""
+    pack = FakeBuildpack(on_compile=shell('echo more >> "$1/count"; ln "$1/count" linked; id -u > who'))
+    builder = SlugBuilder(buildpacks=[pack], cache_dir=private / "cache", sandbox="landlock")
+    for number in range(3):
+        with builder.compile(app) as compiled:
+            assert (compiled.root / "linked").read_text() == "more\n" * (number + 1)
+            assert (int((compiled.root / "who").read_text()) == os.geteuid()) is not ROOT
+            assert compiled.root.parents[1].stat().st_mode & 0o007 == 0
+
+    assert sorted(path.name for path in (private / "cache").iterdir()) == ["cache", "lock"]
+    assert (private / "cache").stat().st_mode & 0o077 == 0
+    assert builder.detect(app).name == "Fake"
+
+
+@pytest.mark.parametrize("sandbox", ["landlock", "none"])
+@pytest.mark.parametrize(
+    ("script", "left"),
+    [
+        ("true", []),
+        ("sleep 600.5 &", ["sleep 600.5"]),
+        ("setsid sleep 600.5 & disown", ["sleep 600.5"]),
+        ("(setsid bash -c 'sleep 600.5; :' &)", ["bash -c sleep 600.5; :"]),
+    ],
+)
+def test_whats_left_is_the_builds_own(app: Path, tmp_path: Path, sandbox: str, script: str, left: list[str]) -> None:
+    """Where the host's processes are in sight, none of them is taken for one that a command left, or waited for."""
+    events: list[BuildEvent] = []
+    pack = FakeBuildpack(on_compile=shell(script))
+    with subprocess.Popen(["sleep", "600.25"]) as others:
+        SlugBuilder(buildpacks=[pack], cache_dir=tmp_path / "cache", sandbox=sandbox, on_event=events.append).build(
+            app, tmp_path / "o.tgz"
+        )
+        others.kill()
+
+    assert [list(event.processes) for event in events if isinstance(event, ProcessesLeft)] == ([left] if left else [])
+    assert pids_with("sleep 600.5") == pids_with("sleep\x00600.5") == []
+
+
+def test_a_kept_workspace_stays_shut(app: Path, private: Path) -> None:
+    """The workspace of a failed build is kept where it is, as root apart from the cache; nobody else enters it."""
+    pack = FakeBuildpack(on_compile=shell("exit 1"))
+    builder = SlugBuilder(buildpacks=[pack], cache_dir=private / "cache", sandbox="landlock", keep_failed=True)
+    with pytest.raises(CompileFailedError) as caught:
+        builder.build(app, private / "o.tgz")
+    assert caught.value.kept is not None
+    kept = Path(caught.value.kept)
+    try:
+        assert [path.read_text() for path in kept.glob("tmp/build_*/file")] == ["content\n"]
+        assert (kept.stat().st_uid, kept.stat().st_mode & 0o007) == (os.geteuid(), 0)
+        left = {private / "cache/lock"} | (set() if ROOT else {kept})
+        assert set((private / "cache").iterdir()) == left
+    finally:
+        remove_tree(kept)
+
+
+def test_a_link_in_a_cache_leads_to_nothing_but_workspaces(app: Path, private: Path) -> None:
+    """What others put in a workspace's place, into a cache that they can write to, has nothing else removed."""
+    for name in ("victim", "slugkit-work-0a0a0a0a"):
+        (private / name / "below").mkdir(parents=True)
+    (private / "cache").mkdir()
+    (private / "cache/work-0a0a0a0b").symlink_to(private / "slugkit-work-0a0a0a0a")
+    (private / "cache/work-0a0a0a0c").symlink_to(private / "victim")
+    (private / "cache/work-0a0a0a0d").symlink_to(private / "slugkit-work-0a0a0a0d")  # it was never made
+    SlugBuilder(buildpacks=[FakeBuildpack()], cache_dir=private / "cache").build(app, private / "o.tgz")
+
+    assert [(private / name / "below").is_dir() for name in ("victim", "slugkit-work-0a0a0a0a")] == [True, True]
+    assert sorted(path.name for path in (private / "cache").iterdir()) == ["cache", "lock", "segments"]
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_cache_comes_whole_from_another_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, full: bool) -> None:
+    """What cannot be renamed is copied, and then renamed: a disk that is full has neither half of it nor a rest."""
+    written, target, rename = write_tree(tmp_path / "written", {"a/b": "text"}), tmp_path / "cache/new", Path.rename
+    (tmp_path / "cache").mkdir()
+
+    def refused(self: Path, to: Path) -> Path:
+        if self == written:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        return rename(self, to)
+
+    def half(_: Path, copy: Path) -> None:
+        (copy / "a").mkdir()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "rename", refused)
+    if full:
+        monkeypatch.setattr(_workspace, "copy_tree", half)
+        with pytest.raises(OSError, match="No space"):
+            _workspace._move(written, target)
+        assert list((tmp_path / "cache").iterdir()) == []
+    else:
+        _workspace._move(written, target)
+        assert [path.relative_to(target) for path in target.rglob("*")] == [Path("a"), Path("a/b")]
+        assert list((tmp_path / "cache").iterdir()) == [target]
 
 
 # -- failures --------------------------------------------------------------------------------------------------

@@ -34,7 +34,11 @@ SAMPLES: list[tuple[SlugkitError, str, type[Exception]]] = [
     (errors.CorruptSlugError("a.slug.tgz", "cut short"), "slug.corrupt", ValueError),
     (errors.UnsafeMemberError("../x", "climbs out"), "slug.unsafe-member", ValueError),
     (errors.OutputError("out.tgz", "no space left"), "output.failed", OSError),
-    (errors.SandboxUnavailableError((("bubblewrap", "not on PATH"),)), "sandbox.unavailable", RuntimeError),
+    (
+        errors.SandboxUnavailableError((("bubblewrap", "not on PATH"),), "sysctl a.b=1"),
+        "sandbox.unavailable",
+        RuntimeError,
+    ),
     (errors.UnknownProcessTypeError("clock", ("web", "worker")), "process.unknown", LookupError),
     (errors.InvalidCommandError("it holds a NUL"), "process.invalid", ValueError),
     (errors.DynoStartError("web.1", "too many open files"), "dyno.start-failed", OSError),

@@ -421,11 +421,12 @@ class OutputError(SlugkitError, OSError):
 
 @frozen
 class SandboxUnavailableError(SlugkitError, RuntimeError):
-    """No sandbox that keeps its promises works here; ``tried`` holds (back end, reason)."""
+    """No sandbox that keeps its promises works here; ``tried`` holds (back end, reason), ``remedy`` what to change."""
 
     code: ClassVar[str] = "sandbox.unavailable"
 
     tried: tuple[tuple[str, str], ...]
+    remedy: str = ""
 
     def __str__(self) -> str:
         """Say so, with every back end's reason on a line of its own."""
@@ -437,7 +438,8 @@ class SandboxUnavailableError(SlugkitError, RuntimeError):
         """The explicit way to do without, unless a name was only misspelled."""
         if any(reason.startswith("not one of") for _, reason in self.tried):
             return None
-        return 'to run without confinement, pass sandbox="none" (--sandbox none)'
+        without = 'to run without confinement, pass sandbox="none" (--sandbox none)'
+        return f"{self.remedy}; or, {without}" if self.remedy else without
 
 
 @frozen

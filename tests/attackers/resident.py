@@ -32,7 +32,10 @@ def main() -> None:
         (socket.AF_INET, ("127.0.0.1", int(os.environ.get("PORT", "0")))),
     ):
         if address:
-            listener = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                listener = socket.socket(family, socket.SOCK_STREAM)
+            except PermissionError:  # vsock, in a container: nobody is reached by it then
+                continue
             listener.bind(address)
             listener.listen()
             if isinstance(address, str) and address.startswith("/"):

@@ -181,7 +181,7 @@ CATALOGUE = (
     Attempt("sockets", "packet-socket", see.socket_in("packet"), "root"),
     Attempt("sockets", "netlink-events", see.socket_in("netlink"), "here"),
     Attempt("sockets", "listen-elsewhere", see.listening),
-    Attempt("sockets", "listen-low", see.listening, "here"),
+    Attempt("sockets", "listen-low", see.listening_low, "here"),
     # -- ipc, keys, io_uring
     Attempt("kernel", "shared-memory", _A("shm")),
     Attempt("kernel", "semaphore", see.semaphore_set),

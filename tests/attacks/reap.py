@@ -36,6 +36,7 @@ _LOOKS = 3  # one may miss who hops
 
 def reap(sandbox: str, end: str, place: Path, longest: float, at_once: int) -> list[dict[str, Any]]:
     """Start a dyno of each kind, end all, and return for each what is left, and after how many seconds none was."""
+    marks.check_sight()
     run = uuid4().hex[:12]
     slug = make_slug(
         place / run,

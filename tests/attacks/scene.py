@@ -168,6 +168,12 @@ def listening(scene: Scene) -> bool:
     return any(line[3] == "0A" and line[9] in inodes for line in lines)
 
 
+def listening_low(scene: Scene) -> bool:
+    """It listens there, and the port belongs to root: in Docker's networks none does."""
+    first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    return scene.world.told["ports"]["low"] < first and listening(scene)
+
+
 def status(name: str, test: Callable[[str], bool]) -> Judge:
     """A process of the attacker's has such a field in its /proc/PID/status."""
     return lambda scene: any(test(found[name]) for pid in scene.pids if (found := marks.status(pid)))

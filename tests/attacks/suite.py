@@ -44,6 +44,7 @@ class Found:
 
 def attack(sandbox: str, names: Collection[str]) -> Found:
     """Try the attempts *names* in dynos of *sandbox*, or in plain processes when that is `CONTROL`."""
+    marks.check_sight()
     began = time.monotonic()
     attempts = [one for one in CATALOGUE if one.name in names and not (sandbox == CONTROL and one.control == "nobody")]
     found = Found(sandbox)

@@ -224,12 +224,16 @@ def _ipc(made: World) -> None:
 
 
 def _keys(made: World) -> None:
-    """Leave keys in a session keyring of this program's own, and in its user's."""
-    kernel.call("keyctl", 1, None)  # join a new session: what was there is not ours to show
-    kernel.call("keyctl", 8, -4, -3)  # and link the user's keys to it, as a login does
+    """Leave keys in a session keyring of this program's own, and in its user's, where a container's filter lets it."""
     made.told |= {"session_key": f"atk-session-{made.run}", "user_key": f"atk-user-{made.run}"}
+    tokens = {name: made.token(name).encode() for name in ("session_key", "user_key")}
+    try:
+        kernel.call("keyctl", 1, None)  # join a new session: what was there is not ours to show
+    except PermissionError:
+        return
+    kernel.call("keyctl", 8, -4, -3)  # and link the user's keys to it, as a login does
     for ring, name in ((-3, "session_key"), (-4, "user_key")):
-        token = made.token(name).encode()
+        token = tokens[name]
         key = kernel.call("add_key", b"user", made.told[name].encode(), token, len(token), ring)
         kernel.call("keyctl", 5, key, 0x3F3F0000)  # its possessor and its owner may do anything
         made.undo.callback(kernel.call, "keyctl", 9, key, ring)
@@ -268,9 +272,11 @@ def _cgroup(made: World) -> None:
         group = Path(place, f"slugkit-atk-{made.run}")
         with suppress(OSError):
             group.mkdir()
-            made.told["cgroup"] = str(group)
-            made.undo.callback(_remove_cgroup, group)
-            return
+            if (group / "cgroup.procs").exists():
+                made.told["cgroup"] = str(group)
+                made.undo.callback(_remove_cgroup, group)
+                return
+            group.rmdir()  # in a container: a directory like any other
 
 
 def _remove_cgroup(group: Path) -> None:

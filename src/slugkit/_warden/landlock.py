@@ -31,10 +31,19 @@ USE = READ | _WRITE_FILE | _TRUNCATE | _IOCTL_DEV  # devices and /proc: written 
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 
 
+def version() -> int:
+    """Return the version of the ABI that this kernel offers.
+
+    Raises:
+        OSError: None: ENOSYS, EOPNOTSUPP when it is switched off, or what a filter of system calls answers.
+    """
+    return syscall("landlock_create_ruleset", None, 0, _VERSION)
+
+
 def abi() -> int:
-    """Return the version that this kernel offers; 0 for none."""
+    """Return the version of the ABI that this kernel offers; 0 for none."""
     try:
-        return syscall("landlock_create_ruleset", None, 0, _VERSION)
+        return version()
     except OSError:
         return 0
 
@@ -47,14 +56,14 @@ def restrict(rules: Iterable[tuple[bytes, int]], bind: int | None = None) -> Non
     Raises:
         OSError: The kernel has no Landlock.
     """
-    version = abi()
-    if not version:
+    known = abi()
+    if not known:
         raise OSError(errno.ENOSYS, "this kernel has no Landlock")
-    handled = (1 << 13) - 1 | sum(bits for since, bits in _SINCE.items() if version >= since)
-    ports = _BIND_TCP if bind is not None and version >= _SINCE_NET else 0
-    scopes = _SCOPES if version >= _SINCE_SCOPE else 0
+    handled = (1 << 13) - 1 | sum(bits for since, bits in _SINCE.items() if known >= since)
+    ports = _BIND_TCP if bind is not None and known >= _SINCE_NET else 0
+    scopes = _SCOPES if known >= _SINCE_SCOPE else 0
     described = struct.pack("=QQQ", handled, ports, scopes)
-    size = 8 if version < _SINCE_NET else 16 if version < _SINCE_SCOPE else 24
+    size = 8 if known < _SINCE_NET else 16 if known < _SINCE_SCOPE else 24
     ruleset = syscall("landlock_create_ruleset", described, size, 0)
     try:
         for path, access in rules:

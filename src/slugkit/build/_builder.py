@@ -222,7 +222,9 @@ class SlugBuilder:
         named = str(source if isinstance(source, str | PathLike) else origin.path)
         self._emit(BuildStarted(named, self.runtime, tuple(self.config_vars)))
         cache = app_cache(self.cache_dir, origin) / ("ci" if in_app else "")  # tests leave paths below /app in theirs
-        opened = scratch_workspace() if scratch else open_workspace(cache, self._on_wait)
+        uid = None if sandbox.name == "none" else dyno_uid()
+        apart = uid is not None and not sandbox.mounts
+        opened = scratch_workspace(apart=apart) if scratch else open_workspace(cache, self._on_wait, apart=apart)
         with self._wardens() as warden, opened as workspace:
             commit, ignored = checkout(origin, workspace.build_dir, (cache, *leave_out))
             if ignored is not None:
@@ -233,21 +235,27 @@ class SlugBuilder:
             host_env = pick(os.environ, self.host_env)
             packs = asked_for(self.buildpacks, workspace.build_dir, self.runtime, Fetcher(host_env))
             self._emit(BuildpacksChosen(self._stack, tuple(pack.name for pack in packs)))
-            runner = evolve(self._runner(workspace, sandbox, commit, host_env, in_app=in_app), warden=warden)
+            runner = evolve(self._runner(workspace, sandbox, uid, commit, host_env, in_app=in_app), warden=warden)
             config_vars = self.config_vars
             if in_app:
                 config_vars = check_config_vars({**read_app_json(workspace.build_dir).env, **config_vars})
             context = BuildContext(workspace.build_dir, workspace.cache_dir, config_vars, runner, self._say)
             write_env_dir(context.env_dir, config_vars)
-            if runner.spec.uid is not None:
-                workspace.give_to(runner.spec.uid)
+            if uid is not None:
+                workspace.give_to(uid)
             self._emit(WorkspaceOpened(str(workspace.build_dir), str(workspace.cache_dir), str(workspace.home)))
             yield _Build(workspace, Packs(packs, self.runtime, context, runner, self._emit), commit)
 
     def _runner(
-        self, workspace: Workspace, sandbox: Sandbox, commit: str | None, host_env: Mapping[str, str], *, in_app: bool
+        self,
+        workspace: Workspace,
+        sandbox: Sandbox,
+        uid: int | None,
+        commit: str | None,
+        host_env: Mapping[str, str],
+        *,
+        in_app: bool,
     ) -> SandboxRunner:
-        uid = dyno_uid() if sandbox.name != "none" else None
         app = workspace.build_dir if in_app else workspace.home
         spec = build_spec(workspace, app, uid, host_env)
         host_env = trusted_env(sandbox, spec, host_env)

@@ -24,7 +24,8 @@ _VEIL = "_slugkit_later_"  # before the name of a variable that is for the comma
 
 # Runs a command as a shell would (one without a shebang is bash's, contract.md 2.1), then waits half a second for what
 # it left behind: `exec > >(sed ...)` is still printing when the script has ended. What then still runs is listed in
-# the file $1; it dies with the sandbox. $2 says whose processes /proc shows: the sandbox's "own", or the whole "host".
+# the file $1; it dies with the sandbox. $2 says whose processes /proc shows: the sandbox's "own", or the whole "host",
+# of which ours are those of our session, and those that came to our parent, the init, when their own ended.
 # An empty script succeeds; bash 5.2 would complain of it, and say "Success". Veiled variables are for the command only.
 _SHIM = (
     r"""
@@ -43,7 +44,7 @@ strays() {
     [[ ${entry#/proc/} == 1 || ${entry#/proc/} == "$$" ]] && continue
     IFS= read -r line <"$entry/stat" || continue
     set -- ${line##*) }  # state, parent, group, session
-    [[ $1 == Z || ($whose == host && $4 != "$$") ]] || found+=("$entry")
+    [[ $1 == Z || ($whose == host && $4 != "$$" && $2 != "$PPID") ]] || found+=("$entry")
   done
   ((${#found[@]}))
 }
@@ -102,7 +103,7 @@ class SandboxRunner:
             BuildTimeoutError: The build's time is up; everything it started is dead.
         """
         left = self.cwd.parent / f".left-{uuid.uuid4().hex[:8]}"
-        whose = "host" if self.sandbox.name == "none" else "own"
+        whose = "own" if self.sandbox.mounts else "host"  # who mounts has a /proc of its own
         command = Command(
             (*BASH, _SHIM, "slugkit", self._inside(left), whose, *map(self._inside, argv)),
             env=_shielded(compose_env(self.env, {n: self._inside(v) for n, v in (env or {}).items()})),

@@ -1,7 +1,8 @@
 """The build workspace and the build cache: two of the four owners of state, side by side on one file system.
 
-The workspace lies inside the app's cache directory, because packs hard-link and rename between BUILD_DIR and
-CACHE_DIR (contract.md 2.3), and because the cache is then written back by one rename.
+The workspace, in which packs hard-link and rename (contract.md 2.3), lies inside the app's cache directory: the cache
+is then written back by one rename. Where root's builds run as another user, who sees the host's own paths, it lies
+*apart*, among the temporary files: that user cannot enter root's cache directory, and is not to.
 """
 
 import errno
@@ -39,6 +40,7 @@ class Workspace:
     """The directories of one build, as the host sees them; ``tmp`` is what the sandbox shows as /tmp."""
 
     root: Path
+    segments: Path  # what of the app's slugs was compressed before; no script sees it
     build_dir: Path = field(init=False)
     cache_dir: Path = field(init=False)
 
@@ -60,13 +62,10 @@ class Workspace:
         """The builds' writable /app, which is also HOME."""
         return self.root / "app"
 
-    @property
-    def segments(self) -> Path:
-        """What of the app's slugs was compressed before; no script sees it."""
-        return self.root.with_name("segments")
-
     def give_to(self, uid: int) -> None:
-        """Make all of it *uid*'s, who runs the packs."""
+        """Make all of it *uid*'s, who runs the packs, and let in nobody else."""
+        os.chown(self.root, -1, uid)
+        self.root.chmod(0o710)
         for directory in (self.tmp, self.home):
             give_to(directory, uid, uid)
 
@@ -92,10 +91,10 @@ def write_env_dir(directory: Path, config_vars: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def open_workspace(app_cache: Path, on_wait: Callable[[], None]) -> Iterator[Workspace]:
+def open_workspace(app_cache: Path, on_wait: Callable[[], None], *, apart: bool = False) -> Iterator[Workspace]:
     """Yield a workspace with a copy of the cache in *app_cache*, which is written back if nothing is raised.
 
-    Builds of one app wait for each other; *on_wait* is called when this one has to.
+    Builds of one app wait for each other; *on_wait* is called when this one has to. *apart*: it is to lie elsewhere.
 
     Raises:
         OutputError: The disk said no; the cache is unchanged.
@@ -109,7 +108,7 @@ def open_workspace(app_cache: Path, on_wait: Callable[[], None]) -> Iterator[Wor
     try:
         _wait_for(lock, on_wait)
         _remove_stale(app_cache)
-        with _made(app_cache) as workspace:
+        with _made(app_cache, apart=apart) as workspace:
             yield workspace
             _write_back(workspace, app_cache / "cache")
     finally:
@@ -118,21 +117,26 @@ def open_workspace(app_cache: Path, on_wait: Callable[[], None]) -> Iterator[Wor
 
 
 @contextmanager
-def scratch_workspace() -> Iterator[Workspace]:
+def scratch_workspace(*, apart: bool = False) -> Iterator[Workspace]:
     """Yield a workspace with an empty cache, for a question that changes nothing: no lock, nothing kept."""
     home = Path(tempfile.mkdtemp(prefix="slugkit-"))
     try:
-        with _made(home) as workspace:
+        with _made(home, apart=apart) as workspace:
             yield workspace
     finally:
         remove_tree(home)
 
 
 @contextmanager
-def _made(app_cache: Path) -> Iterator[Workspace]:
-    workspace = Workspace(app_cache / f"work-{uuid.uuid4().hex[:8]}")
+def _made(app_cache: Path, *, apart: bool) -> Iterator[Workspace]:
+    here = app_cache / f"work-{uuid.uuid4().hex[:8]}"
+    workspace = Workspace(
+        Path(tempfile.gettempdir(), f"slugkit-{here.name}") if apart else here, here.with_name("segments")
+    )
     try:
         try:
+            if apart:
+                here.symlink_to(workspace.root)  # before it is there: who is killed leaves nothing that is not found
             workspace.root.mkdir(mode=0o700)
             for directory in (workspace.tmp, workspace.home, workspace.cache_dir):
                 directory.mkdir()
@@ -143,6 +147,7 @@ def _made(app_cache: Path) -> Iterator[Workspace]:
         yield workspace
     finally:
         remove_tree(workspace.root)
+        here.unlink(missing_ok=True)
 
 
 def _copy_cache(cache: Path, target: Path) -> None:
@@ -183,12 +188,22 @@ def _wait_for(lock: int, on_wait: Callable[[], None]) -> None:
 def _remove_stale(app_cache: Path) -> None:
     """Remove what a killed build left: whoever holds the lock is alone."""
     for stale in [*app_cache.glob("work-*"), *app_cache.glob("old-*")]:
+        if stale.is_symlink() and _is_ours(stale.readlink(), stale):
+            remove_tree(stale.readlink())
         remove_tree(stale)
     if not (app_cache / "cache").exists():
         for complete in app_cache.glob("new-*"):  # killed between the two renames of _write_back
             complete.rename(app_cache / "cache")
     for stale in app_cache.glob("new-*"):
         remove_tree(stale)
+
+
+def _is_ours(workspace: Path, link: Path) -> bool:
+    """Return whether *workspace* is the one that *link* was made for: others may write to a cache that was chosen."""
+    try:
+        return workspace.name == f"slugkit-{link.name}" and workspace.lstat().st_uid == os.geteuid()
+    except OSError:  # it was not made yet, or is removed
+        return False
 
 
 def _write_back(workspace: Workspace, cache: Path) -> None:
@@ -199,9 +214,25 @@ def _write_back(workspace: Workspace, cache: Path) -> None:
         if not _readable(workspace.cache_dir):
             return
         new = cache.with_name(f"new-{uuid.uuid4().hex[:8]}")
-        workspace.cache_dir.rename(new)
+        _move(workspace.cache_dir, new)
         old = cache.with_name(f"old-{uuid.uuid4().hex[:8]}")
         if cache.exists():
             cache.rename(old)
         new.rename(cache)
         remove_tree(old)
+
+
+def _move(written: Path, target: Path) -> None:
+    """Give the directory *written* the name *target*, which it gets whole, also on another file system."""
+    try:
+        written.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy = target.with_name(f"work-{uuid.uuid4().hex[:8]}")
+        try:
+            copy.mkdir()
+            copy_tree(written, copy)
+            copy.rename(target)
+        finally:
+            remove_tree(copy)

@@ -28,5 +28,7 @@ def sandbox(sandbox: str, require: tuple[str, ...], *, as_json: bool) -> None:
     for name, reason in found.others:
         echo(f"{name} does not work here: {reason}")
     lacking = [one for one in found.promises if one.kept != "kept"]
-    for remedy in dict.fromkeys(one.remedy for one in lacking):
-        echo(f"{', '.join(one.name for one in lacking if one.remedy == remedy)}: {remedy}")
+    for cause, remedy in dict.fromkeys((one.cause, one.remedy) for one in lacking):
+        echo(", ".join(one.name for one in lacking if (one.cause, one.remedy) == (cause, remedy)))
+        echo(f"  why: {cause}")
+        echo(f"  to have it: {remedy}")

@@ -54,7 +54,7 @@ def _places(build: Circumstances) -> "re.Pattern[bytes]":
     """Return what matches a path that only this build had: BUILD_DIR and its like, the source's, the caches'."""
     build_dir = build.build_dir.encode("utf-8", "surrogateescape")
     own = build_dir.rpartition(b"/")[2]
-    names = (own, own.replace(b"build", b"env"), rb"buildpack_[0-9a-f]{8}", rb"work-[0-9a-f]{8}")
+    names = (own, own.replace(b"build", b"env"), rb"buildpack_[0-9a-f]{8}", rb"(?:slugkit-)?work-[0-9a-f]{8}")
     roots = (re.escape(path.encode("utf-8", "surrogateescape")) for path in (build.source, build.cache_dir))
     below = rb"(?:/[\w./@+-]*)?"
     return re.compile(rb"(?:%s(?:%s)|%s)%s" % (_PLACE, b"|".join(names), b"|".join(roots), below))

@@ -2,20 +2,25 @@
 
 from collections.abc import Collection
 
+from ..command import Command
 from ..errors import InvalidSettingError, SandboxUnavailableError
 from ._bubblewrap import Bubblewrap
+from ._cgroups import cgroups
 from ._landlock import Landlock
 from ._namespaces import Namespaces
+from ._obstacles import circumstances, obstacles
 from ._owned import Owned
 from ._promises import PROMISES, SandboxReport, report
 from ._selftest import self_test
-from ._spec import Sandbox
+from ._spec import Sandbox, SandboxSpec
 from ._unconfined import Unconfined
 
 #: What "auto" tries, strongest first.
 PREFERRED: tuple[Sandbox, ...] = (Namespaces(), Bubblewrap(), Landlock())
 
 _WEAKER: tuple[Sandbox, ...] = (Owned(), Unconfined())
+
+_ADDED_UP = "it is added up once a second"
 
 #: What ``sandbox=`` and ``--sandbox`` understand.
 NAMES = ("auto", *(sandbox.name for sandbox in (*PREFERRED, *_WEAKER)))
@@ -42,7 +47,9 @@ def choose(sandbox: str | Sandbox, require: Collection[str] = ()) -> Sandbox:
         if reason is None:
             return candidate
         tried.append((candidate.name, reason))
-    raise SandboxUnavailableError(tuple(tried) or ((str(sandbox), f"not one of {', '.join(NAMES)}"),))
+    isolating = {Namespaces().name, Bubblewrap().name} & {name for name, _ in tried}
+    remedy = obstacles(circumstances()).remedy if isolating else ""
+    raise SandboxUnavailableError(tuple(tried) or ((str(sandbox), f"not one of {', '.join(NAMES)}"),), remedy)
 
 
 def _candidates(sandbox: str | Sandbox) -> tuple[Sandbox, ...]:
@@ -59,5 +66,12 @@ def examine(sandbox: Sandbox) -> SandboxReport:
     reasons = {one.name: one.check() for one in stronger}
     others = tuple((name, reason) for name, reason in reasons.items() if reason is not None)
     better = next((name for name, reason in reasons.items() if reason is None), None)
-    found = self_test(sandbox).found
+    found = {**self_test(sandbox).found, "bounded_memory": "" if _bounds(sandbox) else _ADDED_UP}
     return report(sandbox.name, getattr(sandbox, "level", "none"), found, others, better)
+
+
+def _bounds(sandbox: Sandbox) -> bool:
+    """Return whether a dyno of *sandbox* has cgroups of its own: they can be made here, and it is put into them."""
+    bases = cgroups(memory=1, processes=None, cpu=None).bases
+    confined = sandbox.confine(Command(("true",)), SandboxSpec((), cgroups=bases))
+    return bool(confined.confinement.get("cgroups"))

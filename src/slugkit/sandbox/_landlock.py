@@ -4,7 +4,10 @@ A command sees the host's own paths, and may use those of its view, whatever the
 not promised: a /tmp and /dev/shm of its own, processes and names of its own.
 """
 
+import errno
 import os
+import stat
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -14,6 +17,7 @@ from attrs import evolve, frozen
 from .._warden import landlock
 from ..command import Command
 from ._namespaces import confined
+from ._obstacles import circumstances
 from ._promises import Level
 from ._selftest import self_test
 from ._spec import Bind, Mount, SandboxSpec
@@ -59,6 +63,27 @@ def _rules(mounts: tuple[Mount, ...]) -> Iterator[tuple[str, str]]:
 
 @cache
 def _check(sandbox: Landlock, euid: int) -> str | None:  # noqa: ARG001 - what the answer holds for
-    if landlock.abi() < _LEAST:
-        return f"this kernel's Landlock has ABI {landlock.abi()}, and {_LEAST} is needed (Linux 6.2)"
-    return self_test(sandbox).missing(sandbox.level)
+    return _lacking() or _unfit(Path(tempfile.gettempdir())) or self_test(sandbox).missing(sandbox.level)
+
+
+def _lacking() -> str | None:
+    """Return why there is no Landlock here that will do; tried, for a filter of system calls may hide the kernel's."""
+    try:
+        found = landlock.version()
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            return f"{error}: this kernel was started without it, say lsm=landlock,... to it"
+        if circumstances().filtered:
+            return f"{error}: a filter of system calls refuses it, as Docker's default profile does before 20.10.18"
+        return f"{error}: this kernel has none (Linux 6.2)"
+    return None if found >= _LEAST else f"this kernel's Landlock has ABI {found}, and {_LEAST} is needed (Linux 6.2)"
+
+
+def _unfit(directory: Path) -> str | None:
+    """Return why no dyno can have its tree, and no build of root's its workspace, in the temporary *directory*."""
+    if os.statvfs(directory).f_flag & os.ST_NOEXEC:
+        return f"nothing can be executed in {directory} (noexec), where dynos live: set TMPDIR"
+    for one in (directory, *directory.parents) if os.geteuid() == 0 else ():
+        if not one.stat().st_mode & stat.S_IXOTH:
+            return f"only its owner enters {one}, and dynos live in {directory}: set TMPDIR"
+    return None

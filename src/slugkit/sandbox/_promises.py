@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 from attrs import asdict, frozen
 
+from ._obstacles import Obstacles, circumstances, obstacles
+
 Level = Literal["isolated", "confined", "owned", "none"]
 Kept = Literal["kept", "not kept"]
 
@@ -24,11 +26,12 @@ PROMISES: Mapping[str, str] = {
     "private_sockets": "abstract sockets of the host are out of reach",
     "private_network": "the host's network is out of reach",
     "no_survivors": "every process dies with the dyno, and with the host program",
+    "bounded_memory": "the kernel holds its limits of memory and CPU",
 }
 
 #: What a sandbox of each level has to keep: without any of it, it does not work here.
 REQUIRED: Mapping[Level, frozenset[str]] = {
-    "isolated": frozenset(PROMISES) - {"private_sockets", "private_network"},
+    "isolated": frozenset(PROMISES) - {"private_sockets", "private_network", "bounded_memory"},
     "confined": frozenset(
         {"read_only", "private_writes", "hidden_files", "no_tracing", "clean_environment", "no_privileges"}
         | {"syscall_filter", "no_survivors"}
@@ -37,15 +40,9 @@ REQUIRED: Mapping[Level, frozenset[str]] = {
     "none": frozenset(),
 }
 
-_USER_NAMESPACES = (
-    "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Debian),"
-    " kernel.apparmor_restrict_unprivileged_userns=0 or a profile for bwrap (Ubuntu 24.04),"
-    " --security-opt seccomp=unconfined (Docker)"
-)
-_REMEDIES: Mapping[str, str] = {
-    "private_network": "ask for it: Limits(network=False); a web dyno is then out of the host's reach, too",
-    "private_sockets": "a kernel with Landlock ABI 6 (Linux 6.12)",
-}
+_ASKED = "Limits(network=False); a web dyno is then out of the host's reach, too"
+_CGROUPS = "a cgroup of its own to make others in: systemd's Delegate=yes, or as root one that can be written to"
+_EVIDENCE = {"bounded_memory": "a cgroup was made"}
 
 
 @frozen
@@ -92,13 +89,27 @@ def report(
 
     *others* are the stronger ones that do not work here, with the reasons; *better* one that does.
     """
-    promises = tuple(_promise(one, found.get(one, "not tried"), others, better) for one in PROMISES)
-    return SandboxReport(name, level, promises, others)
+    if better:
+        more = Obstacles("this sandbox does not do that", f"sandbox={better!r} keeps more")
+    else:
+        more = obstacles(circumstances()) if others else Obstacles("it was not asked for", "")
+    return SandboxReport(
+        name, level, tuple(_promise(one, found.get(one, "not tried"), more) for one in PROMISES), others
+    )
 
 
-def _promise(name: str, hole: str, others: tuple[tuple[str, str], ...], better: str | None) -> Promise:
+def _promise(name: str, hole: str, more: Obstacles) -> Promise:
+    """Return the promise *name*, with the *hole* that was found in it; *more* is about sandboxes that keep more."""
+    text = PROMISES[name]
     if not hole:
-        return Promise(name, PROMISES[name], "kept", "tried, and refused")
-    cause = "; ".join(f"{other}: {reason}" for other, reason in others) or "this sandbox does not do that"
-    remedy = f"sandbox={better!r} keeps more" if better else _USER_NAMESPACES
-    return Promise(name, PROMISES[name], "not kept", hole, cause, _REMEDIES.get(name, remedy))
+        return Promise(name, text, "kept", _EVIDENCE.get(name, "tried, and refused"))
+    match name:
+        case "bounded_memory":
+            cause, remedy = "there is no cgroup for it", _CGROUPS
+        case "private_sockets":
+            cause, remedy = "this kernel's Landlock does not know them", "a kernel with Landlock ABI 6 (Linux 6.12)"
+        case "private_network":
+            cause, remedy = more.cause, more.remedy or _ASKED
+        case _:
+            cause, remedy = more.cause, more.remedy
+    return Promise(name, text, "not kept", hole, cause, remedy)

@@ -61,6 +61,7 @@ echo "left $!"
 
 _NAMES = ("pid", "ipc", "net")
 _SCOPED_SINCE = 6  # Landlock ABI
+_POWERLESS = "root needs CAP_CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID and SETUID; an ordinary user needs none"
 
 
 @frozen
@@ -80,6 +81,13 @@ class Tried:
 
 def self_test(sandbox: Sandbox) -> Tried:
     """Return what *sandbox* keeps of what can be promised, found out by running something in it."""
+    try:
+        return _tried(sandbox)
+    except PermissionError as error:
+        return Tried({}, f"{error}: {_POWERLESS}")
+
+
+def _tried(sandbox: Sandbox) -> Tried:
     with tempfile.TemporaryDirectory(prefix="slugkit-selftest-") as scratch:
         place, uid = Path(scratch), dyno_uid()
         app = _made(place, uid)
