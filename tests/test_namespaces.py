@@ -348,7 +348,7 @@ def test_nothing_is_made_in_a_read_only_tree(app: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "stage"),
     [
-        ({"cgroups": ("/proc/nothing/of/that/kind",)}, "clone: "),
+        ({"cgroups": ("/proc/nothing/of/that/kind",)}, "init: "),
         ({"limits": {"open_files": -5}}, "limits: "),
         ({"port": 70000}, "landlock: "),
     ],

@@ -97,7 +97,7 @@ class Warden:
                 if not one.hand(number, scratch, descriptors):
                     raise OSError(errno.ECHILD, "its init was killed")
         except OSError as error:
-            command.tell_error(descriptors[1], "clone", error)
+            command.tell_error(descriptors[1], "init", error)
             self._gone(number, scratch, killed=False)
         else:
             self._tell(f"started {number} {one.pid} {one.name}")
