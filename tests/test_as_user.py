@@ -70,13 +70,19 @@ with slugkit.DynoRunner(sandbox="auto", boot_timeout=30) as runner:
     first = runner.run(slug, f"./probe.sh {home}")
     second = runner.run(slug, f"./probe.sh {home}")
     stopped = web.stop()
+alone = "up"
+if sandbox == "namespaces":
+    with slugkit.DynoRunner(boot_timeout=30, limits=slugkit.Limits(network=False)) as runner:
+        web = runner.start(slug, "web")
+        web.wait_up()
+        alone = web.state
 
 tree = next((home / "cache/slugkit/store/unpacked").iterdir())
 print(json.dumps({
     "version": sys.version_info[:2], "uid": os.getuid(), "file": slugkit.__file__, "sandbox": sandbox,
     "events": [type(event).__name__ for event in events], "state": state, "stopped": stopped,
     "first": [first.status, first.output], "second": [second.status, second.output],
-    "during": during, "left": leftovers(), "threads": threading.active_count(),
+    "alone": alone, "during": during, "left": leftovers(), "threads": threading.active_count(),
     "owner": (home / "app.slug.tgz").stat().st_uid,
     "tree": sorted(str(path.relative_to(tree)) for path in tree.rglob("*")),
     "work": [path.name for path in (home / "cache/slugkit/builds").glob("*/*")],
@@ -160,6 +166,11 @@ def test_a_user_runs_confined(told: dict[str, Any]) -> None:
     """Auto finds a sandbox that works for a user, and a web dyno comes up in it and stops."""
     assert told["sandbox"] != "none"
     assert (told["state"], told["stopped"]) == ("up", 143)
+
+
+def test_a_users_dyno_is_up_in_a_network_of_its_own(told: dict[str, Any]) -> None:
+    """Where namespaces work for a user, a web dyno without the host's network is seen to listen."""
+    assert told["alone"] == "up"
 
 
 def test_the_users_dyno_is_the_user_without_privileges(lines: list[str]) -> None:

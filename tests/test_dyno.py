@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from slugkit.archive import Slug, pack
-from slugkit.dyno import Dyno, DynoRunner
+from slugkit.dyno import Dyno, DynoRunner, Limits
 from slugkit.errors import (
     BootTimeoutError,
     CorruptSlugError,
@@ -332,6 +332,29 @@ def test_a_dyno_that_never_listens_is_killed(tmp_path: Path) -> None:
         "Process exited with status 137",
         "State changed from starting to crashed",
     ]
+
+
+def test_a_dyno_with_a_network_of_its_own_is_up_when_it_listens_there(tmp_path: Path, slug: Slug) -> None:
+    """Limits(network=False): it is up once it listens in its own network, where the host does not reach it."""
+    with DynoRunner(store=tmp_path / "store", boot_timeout=20.0, limits=Limits(network=False)) as runner:
+        formation = runner.formation(slug, {"web": 2})
+        formation.wait_up()
+
+        assert [dyno.state for dyno in formation.dynos] == ["up", "up"]
+        for web in formation.dynos:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", web.port), 5)
+        formation.restart("web.1")
+        formation.wait_up()
+
+
+def test_who_listens_elsewhere_is_not_the_dyno(tmp_path: Path) -> None:
+    """A dyno with a network of its own that does not listen is not up, whoever listens there in the host's."""
+    slug = make_slug(tmp_path, {}, web="exec sleep 600")
+    with DynoRunner(store=tmp_path / "store", boot_timeout=0.5, limits=Limits(network=False)) as runner:
+        web = runner.start(slug, "web")
+        with socket.create_server(("127.0.0.1", web.port)), pytest.raises(BootTimeoutError):
+            web.wait_up()
 
 
 def test_exit_zero_is_a_crash_too(runner: DynoRunner, tmp_path: Path) -> None:

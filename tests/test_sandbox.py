@@ -17,6 +17,7 @@ from slugkit.command import LIFELINE_FD, Command, DataFile, HiddenArgs
 from slugkit.errors import SandboxUnavailableError
 from slugkit.sandbox import (
     NAMES,
+    PROMISES,
     REGISTRY_ETC,
     Bind,
     Bubblewrap,
@@ -32,12 +33,15 @@ from slugkit.sandbox import (
     Unconfined,
     _bubblewrap,
     _choice,
+    _selftest,
     choose,
     dyno_uid,
+    examine,
     stack_view,
 )
-from slugkit.sandbox._selftest import self_test
+from slugkit.sandbox._selftest import Tried, self_test
 from slugkit.sandbox._stack import DYNO_UIDS
+from support import NOBODY, as_nobody
 
 ROOT = os.geteuid() == 0
 TRUE = Command(("true",))
@@ -400,6 +404,36 @@ def test_an_object_is_tried_as_well() -> None:
 
 #: What works here of those that auto may take.
 WORKING = [sandbox for sandbox in (Namespaces(), Bubblewrap(), Landlock()) if sandbox.check() is None]
+
+
+def test_a_sandbox_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Choosing one, asking for promises and for the report take one self-test for each user, and none the next time."""
+    runs: list[tuple[str, int]] = []
+
+    def counted(sandbox: Sandbox) -> Tried:
+        runs.append((sandbox.name, os.geteuid()))
+        return Tried(dict.fromkeys(PROMISES, ""))
+
+    monkeypatch.setattr(_selftest, "self_test", counted)
+    _selftest._once.cache_clear()
+    try:
+        for _ in range(2):
+            assert examine(choose("auto", {"read_only", "no_tracing"})).kept() == set(PROMISES)
+        with as_nobody():
+            choose("auto", {"read_only"})
+    finally:
+        _selftest._once.cache_clear()
+
+    assert runs == [("namespaces", uid) for uid in dict.fromkeys((os.geteuid(), NOBODY if ROOT else os.geteuid()))]
+
+
+def test_a_sandbox_of_ones_own_need_not_be_hashable() -> None:
+    """One that is no value to remember is tried each time, and that is no error."""
+
+    class Odd(Unconfined):
+        __hash__ = None  # type: ignore[assignment]
+
+    assert "read_only" not in examine(Odd()).kept()
 
 
 @pytest.mark.usefixtures("sandboxed")

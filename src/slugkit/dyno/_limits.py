@@ -16,8 +16,8 @@ class Limits:
     Beyond ``memory`` a dyno goes on and is told so (R14); at twice as much it is killed (R15). ``processes`` counts
     threads as well. ``files`` and ``inodes`` bound each of tmp/, log/ and /tmp, which lie in memory and count as such.
     ``cpu`` is a weight: with 200 a dyno gets twice the time of one with 100, when there is not enough for both.
-    ``network`` off leaves a dyno alone with itself. ``only_port`` lets it listen on $PORT and no other TCP port, where
-    the kernel can.
+    ``network`` off leaves a dyno alone with itself: a web dyno is up when it listens there, and nobody else can
+    connect. ``only_port`` lets it listen on $PORT and no other TCP port, where the kernel can.
 
     Raises:
         InvalidSettingError: One is not above 0.

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from attrs import define, field
@@ -79,20 +80,24 @@ def _bindable(wanted: int) -> int:
         return port
 
 
+#: Returns the directory in which the kernel tells of a network; None as long as there is none.
+Network = Callable[[], str | None]
+
+
 @define(eq=False)
 class Listening:
-    """Tells when ports are listened on, with one look at the kernel's tables for all dynos that boot.
+    """Tells when ports are listened on, with one look at the kernel's tables for all dynos that share a network.
 
     On the supervisor's thread only.
     """
 
     _supervisor: Supervisor
-    _expected: dict[tuple[int, int], Callable[[], None]] = field(factory=dict, init=False)
+    _expected: dict[tuple[int, int], tuple[Network, Callable[[], None]]] = field(factory=dict, init=False)
     _looking: bool = field(default=False, init=False)
 
-    def expect(self, port: int, uid: int, callback: Callable[[], None]) -> None:
-        """Call *callback* once a process of *uid* listens on TCP *port*."""
-        self._expected[port, uid] = callback
+    def expect(self, port: int, uid: int, network: Network, callback: Callable[[], None]) -> None:
+        """Call *callback* once a process of *uid* listens on TCP *port* of *network*."""
+        self._expected[port, uid] = network, callback
         if not self._looking:
             self._look()
 
@@ -105,8 +110,12 @@ class Listening:
         if not self._looking:
             return
         began = time.monotonic()
-        for found in listened_on() & self._expected.keys():
-            self._expected.pop(found)()
+        listeners = cache(listened_on)
+        for key, (network, callback) in tuple(self._expected.items()):
+            directory = network()
+            if directory is not None and key in self._expected and key in listeners(directory):
+                del self._expected[key]
+                callback()
         self._supervisor.after(max(_LOOK, _SHARE * (time.monotonic() - began)), self._look)
 
 
@@ -115,15 +124,18 @@ _LISTEN = "0A"
 _REACHABLE = frozenset(("00000000", "0100007F", "0" * 32, "0000000000000000FFFF00000100007F"))
 
 
-def listened_on() -> set[tuple[int, int]]:
-    """Return the TCP ports that are listened on and by which uid; asked of the kernel, not by connecting."""
-    return {found for table in ("tcp", "tcp6") for found in _listeners(Path("/proc/net", table))}
+def listened_on(network: str) -> set[tuple[int, int]]:
+    """Return the TCP ports that are listened on and by which uid; asked of the kernel, not by connecting.
+
+    *network* is the directory in which it tells: /proc/net, or /proc/PID/net.
+    """
+    return {found for table in ("tcp", "tcp6") for found in _listeners(Path(network, table))}
 
 
 def _listeners(table: Path) -> set[tuple[int, int]]:
     try:
         lines = table.read_text().splitlines()[1:]
-    except FileNotFoundError:
+    except OSError:  # no such protocol here, or whose network it was has ended
         return set()
     found = set()
     for line in lines:

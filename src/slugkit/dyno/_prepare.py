@@ -23,13 +23,17 @@ from ._trees import Trees
 
 @frozen
 class RunSpec:
-    """One run of a dyno: what to start, and how to clean up when it has ended, or was never started."""
+    """One run of a dyno: what to start, and how to clean up when it has ended, or was never started.
+
+    ``own_network`` says that it is in a network of its own.
+    """
 
     name: str
     command: Command
     shown: str
     port: int
     uid: int | None
+    own_network: bool
     clean_up: Callable[[], None]
 
 
@@ -76,7 +80,7 @@ class Workshop:
                 home, spec = str(own), real_spec(own, manifest, uid, self.limits, port)
             env = check_config_vars(dyno_env(home, name, port, manifest, recipe.config_vars))
             command = self.sandbox.confine(boot_command(home, env, line, tree), spec)
-            return RunSpec(name, command, shown(line, port), port, uid, undone.pop_all().close)
+            return RunSpec(name, command, shown(line, port), port, uid, not spec.network, undone.pop_all().close)
 
 
 def _own_tree(tree: Path, uid: int | None, undone: ExitStack) -> Path:

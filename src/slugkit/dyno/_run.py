@@ -106,6 +106,13 @@ class Run:
         return None if self._process is None else self._process.pid
 
     @property
+    def network(self) -> str | None:
+        """Where the kernel tells of the network that it is in: the host's, or its own once it has an init."""
+        if not self.spec.own_network:
+            return "/proc/net"
+        return None if self.pid is None else f"/proc/{self.pid}/net"
+
+    @property
     def memory(self) -> str | None:
         """The cgroup that tells how much memory it uses, if it has one."""
         return None if self._process is None else memory_cgroup(self._process.cgroups)

@@ -228,7 +228,7 @@ class DynoRunner(Readable):
         return {name: found[pid] for name, pid in inits.items() if pid in found}
 
     def report(self) -> SandboxReport:
-        """Return what the sandbox in use promises, tried anew; of what is not kept, the cause and the remedy."""
+        """Return what the sandbox in use promised when it was tried; of what is not kept, the cause and the remedy."""
         return examine(self._house.workshop.sandbox)
 
     def close(self) -> None:

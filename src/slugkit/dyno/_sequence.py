@@ -37,7 +37,7 @@ def begin(run: Run, spec: DynoSpec, record: Record, threads: Threads, is_up: Cal
         run.kill()
 
     run.timers.append(threads.supervisor.after(spec.boot_timeout, boot_timed_out))
-    threads.listening.expect(*_listener(run), lambda: is_up(run))
+    threads.listening.expect(*_listener(run), lambda: run.network, lambda: is_up(run))
 
 
 def terminate(run: Run, spec: DynoSpec, record: Record, threads: Threads) -> None:

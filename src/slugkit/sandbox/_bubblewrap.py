@@ -18,7 +18,7 @@ from .. import _exec
 from .._warden.seccomp import program
 from ..command import Command, DataFile, HiddenArgs
 from ._promises import Level
-from ._selftest import self_test
+from ._selftest import tried
 from ._spec import Bind, File, Link, Mount, Overlay, SandboxSpec, Tmpfs, shown_at
 
 _MISSING = "bwrap is not on PATH (Debian, Ubuntu: apt-get install bubblewrap)"
@@ -48,7 +48,9 @@ class Bubblewrap:
 
     def check(self) -> str | None:
         """Run a self-test in a scratch directory; the answer holds for this process and its user."""
-        return _check(self, os.geteuid())
+        if os.geteuid() == 0:
+            return _NOT_FOR_ROOT
+        return _MISSING if _program() is None else tried(self).missing(self.level)
 
     def confine(self, command: Command, spec: SandboxSpec) -> Command:
         """Return the bwrap call that shows *spec* and runs *command*; secrets travel by descriptor.
@@ -138,12 +140,3 @@ def _version() -> tuple[int, ...]:
     except _exec.StartError:
         return ()
     return tuple(int(part) for part in re.findall(r"\d+", output))
-
-
-@cache
-def _check(sandbox: Bubblewrap, euid: int) -> str | None:
-    if euid == 0:
-        return _NOT_FOR_ROOT
-    if _program() is None:
-        return _MISSING
-    return self_test(sandbox).missing(sandbox.level)

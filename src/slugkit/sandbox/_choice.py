@@ -11,7 +11,7 @@ from ._namespaces import Namespaces
 from ._obstacles import circumstances, obstacles
 from ._owned import Owned
 from ._promises import PROMISES, SandboxReport, report
-from ._selftest import self_test
+from ._selftest import tried
 from ._spec import Sandbox, SandboxSpec
 from ._unconfined import Unconfined
 
@@ -61,12 +61,12 @@ def _candidates(sandbox: str | Sandbox) -> tuple[Sandbox, ...]:
 
 
 def examine(sandbox: Sandbox) -> SandboxReport:
-    """Return what *sandbox*, which works here, promises, tried anew; and why the stronger ones do not work."""
+    """Return what *sandbox*, which works here, promised when it was tried, and why the stronger ones do not work."""
     stronger = PREFERRED[: PREFERRED.index(sandbox)] if sandbox in PREFERRED else PREFERRED
     reasons = {one.name: one.check() for one in stronger}
     others = tuple((name, reason) for name, reason in reasons.items() if reason is not None)
     better = next((name for name, reason in reasons.items() if reason is None), None)
-    found = {**self_test(sandbox).found, "bounded_memory": "" if _bounds(sandbox) else _ADDED_UP}
+    found = {**tried(sandbox).found, "bounded_memory": "" if _bounds(sandbox) else _ADDED_UP}
     return report(sandbox.name, getattr(sandbox, "level", "none"), found, others, better)
 
 

@@ -9,7 +9,6 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -19,7 +18,7 @@ from ..command import Command
 from ._namespaces import confined
 from ._obstacles import circumstances
 from ._promises import Level
-from ._selftest import self_test
+from ._selftest import tried
 from ._spec import Bind, Mount, SandboxSpec
 
 _LEAST = 3  # the ABI that knows truncate(2)
@@ -38,7 +37,7 @@ class Landlock:
 
     def check(self) -> str | None:
         """Run a self-test in a scratch directory; the answer holds for this process and its user."""
-        return _check(self, os.geteuid())
+        return _lacking() or _unfit(Path(tempfile.gettempdir())) or tried(self).missing(self.level)
 
     def confine(self, command: Command, spec: SandboxSpec) -> Command:
         """Return *command* with what the warden needs to leave it no more than what *spec* shows."""
@@ -59,11 +58,6 @@ def _rules(mounts: tuple[Mount, ...]) -> Iterator[tuple[str, str]]:
     for mount in mounts:
         if isinstance(mount, Bind):
             yield str(mount.host), "write" if mount.writable else "read"
-
-
-@cache
-def _check(sandbox: Landlock, euid: int) -> str | None:  # noqa: ARG001 - what the answer holds for
-    return _lacking() or _unfit(Path(tempfile.gettempdir())) or self_test(sandbox).missing(sandbox.level)
 
 
 def _lacking() -> str | None:

@@ -6,7 +6,7 @@ runs as uid 0, to which even a read-only /proc leaves ``core_pattern``.
 
 import os
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 
 from ..command import Command
 from ._promises import Level
-from ._selftest import self_test
+from ._selftest import tried
 from ._spec import Bind, File, Link, Mount, Overlay, SandboxSpec, Tmpfs, shown_at
 
 _ALWAYS_USED = ("/dev", "/proc")
@@ -32,7 +32,7 @@ class Namespaces:
 
     def check(self) -> str | None:
         """Run a self-test in a scratch directory; the answer holds for this process and its user."""
-        return _check(self, os.geteuid())
+        return tried(self).missing(self.level)
 
     def confine(self, command: Command, spec: SandboxSpec) -> Command:
         """Return *command* with what the warden needs to show it *spec*."""
@@ -94,8 +94,3 @@ def _rules(mounts: tuple[Mount, ...]) -> Iterator[tuple[str, str]]:
     for mount in mounts:
         if isinstance(mount, Tmpfs | Overlay) or (isinstance(mount, Bind) and mount.writable):
             yield mount.inside, "write"
-
-
-@cache
-def _check(sandbox: Namespaces, euid: int) -> str | None:  # noqa: ARG001 - what the answer holds for
-    return self_test(sandbox).missing(sandbox.level)

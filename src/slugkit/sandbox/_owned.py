@@ -1,7 +1,6 @@
 """Another owner: level owned, for root where the kernel offers nothing else."""
 
 import os
-from functools import cache
 from pathlib import Path
 
 from attrs import evolve, frozen
@@ -9,7 +8,7 @@ from attrs import evolve, frozen
 from ..command import Command
 from ._namespaces import confined
 from ._promises import Level
-from ._selftest import self_test
+from ._selftest import tried
 from ._spec import SandboxSpec
 
 _FOR_ROOT = "only root can run a command as somebody else"
@@ -25,7 +24,7 @@ class Owned:
 
     def check(self) -> str | None:
         """Run a self-test in a scratch directory; the answer holds for this process and its user."""
-        return _check(self, os.geteuid())
+        return _FOR_ROOT if os.geteuid() != 0 else tried(self).missing(self.level)
 
     def confine(self, command: Command, spec: SandboxSpec) -> Command:
         """Return *command* with what the warden needs to run it as the uid of *spec*."""
@@ -34,8 +33,3 @@ class Owned:
     def inside(self, spec: SandboxSpec, path: Path) -> str:  # noqa: ARG002 - the Protocol's shape
         """Return *path* as it is."""
         return str(path)
-
-
-@cache
-def _check(sandbox: Owned, euid: int) -> str | None:
-    return _FOR_ROOT if euid != 0 else self_test(sandbox).missing(sandbox.level)
