@@ -22,6 +22,7 @@ from typing import IO, Any
 
 import pytest
 
+from receivers import syslog_receiver
 from slugkit._version import __version__
 from slugkit.archive import Slug
 from slugkit.cli import run
@@ -1000,6 +1001,55 @@ def test_start_as_json_lines(tmp_path: Path) -> None:
         "stdout",
     )
     assert none_left(mark)
+
+
+def test_start_drains_to_files_and_receivers(tmp_path: Path) -> None:
+    """--drain, as often as given, takes every line elsewhere, to the last; stdout has them as without."""
+    slug = make_slug(tmp_path, {}, worker="echo hello; exec sleep 600")
+    file = tmp_path / "app.log"
+    with syslog_receiver() as (port, received):
+        places = ("--drain", str(file), "--drain", f"syslog+tcp://127.0.0.1:{port}")
+        with running("start", slug.path, "worker=1", *places) as process:
+            lines = read_until(process.stdout, "app[worker.1]: hello")
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=PATIENCE)
+        lines += out.splitlines(keepends=True)
+        received.wait_for(lambda it: len(it.messages) == len(lines))
+
+    assert (process.returncode, err) == (0, "")
+    assert file.read_text() == "".join(lines)
+    assert received.texts == [line.partition("]: ")[2].rstrip("\n") for line in lines]
+
+
+def test_a_drain_that_fails_is_a_warning_without_its_password(tmp_path: Path) -> None:
+    """A receiver that is not there ends nothing: stderr says so once, and at the end how many lines were lost."""
+    slug = make_slug(tmp_path, {}, worker="echo hello; exec sleep 600")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    place = f"https://me:hunter2@127.0.0.1:{port}/?key=tok3n"
+    with running("start", slug.path, "worker=1", "--drain", place) as process:
+        lines = read_until(process.stdout, "app[worker.1]: hello")
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=PATIENCE)
+    count = len(lines) + len(out.splitlines())
+    name = f"warning: HttpDrain('https://127.0.0.1:{port}')"
+
+    assert process.returncode == 0
+    assert err.splitlines()[0].startswith(f"{name} takes no lines, which wait: ")
+    assert err.splitlines()[1:] == [f"{name} has lost {count} of {count} lines"]
+    assert not re.search("hunter2|tok3n", err + out + "".join(lines))
+
+
+def test_a_drain_that_leads_nowhere_is_refused(slug: Slug, capsys: pytest.CaptureFixture[str]) -> None:
+    """A URL of no known scheme is an error before anything is started, with the schemes and without the password."""
+    assert run(["start", str(slug.path), "--drain", "app.log", "--drain", "gopher://me:hunter2@host"]) == 1
+    out, err = capsys.readouterr()
+
+    assert out == ""
+    assert err.startswith(
+        "error[setting.invalid]: drain: 'gopher:...' is no file, and no URL of a host: those begin with"
+    )
+    assert "hunter2" not in err
 
 
 def test_start_sets_config_vars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

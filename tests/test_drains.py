@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from receivers import CA, babble, hang, hang_up, http_receiver, never_end, read_frames, status, syslog_receiver
 from slugkit import DynoRunner, FileDrain, HttpDrain, SyslogDrain
-from slugkit.drains import Drain, Pump
+from slugkit.drains import Drain, Pump, drain_to
 from slugkit.drains._frames import frames
 from slugkit.drains._pump import pause
 from slugkit.dyno._delivery import Delivery
@@ -738,6 +739,51 @@ def test_secrets_of_a_url_are_shown_nowhere() -> None:
     assert isinstance(events[0], DrainFailed)
     assert f"https://127.0.0.1:{port}" in shown
     assert not [word for word in ("user", "hunter2", "tok3n", "s3cret") if word in shown]
+
+
+@pytest.mark.parametrize(
+    ("place", "drain"),
+    [
+        ("app.log", "FileDrain('app.log')"),
+        ("/var/log/app.log", "FileDrain('/var/log/app.log')"),
+        ("./syslog:x", "FileDrain('syslog:x')"),
+        ("syslog://logs.example.com", "SyslogDrain('syslog://logs.example.com:514')"),
+        ("syslog+tcp://logs.example.com:1514", "SyslogDrain('syslog+tcp://logs.example.com:1514')"),
+        ("SYSLOG+TLS://[::1]", "SyslogDrain('syslog+tls://[::1]:6514')"),
+        ("https://me:hunter2@logs.example.com/in?key=tok3n", "HttpDrain('https://logs.example.com:443')"),
+        ("http://localhost:80/", "HttpDrain('http://localhost:80')"),
+    ],
+)
+def test_a_drain_by_its_place(place: str, drain: str) -> None:
+    """A drain is named by a file's path, or by a URL as Heroku's drains:add takes it."""
+    assert repr(drain_to(place)) == drain
+
+
+@pytest.mark.parametrize(
+    ("place", "named"),
+    [
+        ("gopher://logs.example.com/hunter2", "'gopher://logs.example.com...'"),
+        ("gopher://me:hunter2@logs.example.com", "'gopher:...'"),
+        ("logs.example.com:514", "'logs.example.com:...'"),
+        ("https://", "'https://...'"),
+        ("https://me:hunter2", "'https://me...'"),
+        ("https://me:hun/hunter2@logs.example.com:port/", "'https:...'"),
+        ("syslog+tls:logs.example.com", "'syslog+tls:...'"),
+        ("syslog://logs.example.com:99999/?hunter2", "'syslog://logs.example.com...'"),
+        ("me:hunter2@logs.example.com", "'me:...'"),
+        ("", "''"),
+        ("a\0b", r"'a\x00b'"),
+    ],
+)
+def test_a_place_that_is_none_is_named_without_its_secrets(place: str, named: str) -> None:
+    """What leads nowhere is an error that names it and the schemes there are, and nothing that may be a secret."""
+    with pytest.raises(InvalidSettingError) as caught:
+        drain_to(place)
+    error = caught.value
+
+    assert str(error).startswith(f"drain: {named} is no file, and no URL of a host: those begin with syslog://, ")
+    assert all(f"{scheme}://" in error.reason for scheme in ("syslog+tcp", "syslog+tls", "https", "http"))
+    assert "hunter2" not in f"{error!r}{error.__cause__}" + "".join(traceback.format_exception(error))
 
 
 def test_tokens_are_logplexs_and_ones_own() -> None:

@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from ..events import DynoEvent, DynoStateChanged, to_dict
+from ..events import DrainClosed, DrainFailed, DynoEvent, DynoStateChanged, to_dict
 from ..logline import LogLine
 from ._output import printable
 
@@ -50,6 +50,10 @@ class Lines:
         try:
             if self._as_json:
                 _print_json(to_dict(event))
+            elif isinstance(event, DrainFailed):
+                _warn(f"{event.drain} takes no lines, which wait: {event.reason}")
+            elif isinstance(event, DrainClosed) and event.lost:
+                _warn(f"{event.drain} has lost {event.lost} of {event.sent + event.lost} lines")
         except BrokenPipeError:
             self._reader_left()
 
@@ -62,6 +66,10 @@ class Lines:
     def colour(self, process: str) -> str:
         """Return the colour of *process*."""
         return self._colours.setdefault(process, _COLOURS[len(self._colours) % len(_COLOURS)])
+
+
+def _warn(text: str) -> None:
+    click.echo(printable(f"warning: {text}", sys.stderr), err=True)
 
 
 def _print_json(document: Mapping[str, object]) -> None:

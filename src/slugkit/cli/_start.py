@@ -12,6 +12,7 @@ from typing import IO, Any, Literal, TypeVar
 import click
 
 from ..archive import Slug
+from ..drains import drain_to
 from ..dyno import DynoRunner, Formation, Limits
 from ..errors import SlugkitError
 from ..units import parse_size
@@ -42,6 +43,13 @@ def _seconds(name: str, default: float, text: str) -> Callable[[F], F]:
     _seconds("--grace", 30.0, "How long between SIGTERM and SIGKILL."),
     click.option("--memory", default="512M", show_default=True, metavar="SIZE", help="What each dyno may use."),
     click.option("--app", type=click.Choice(("read-only", "ephemeral")), default="read-only", help="Who may write it."),
+    click.option(
+        "--drain",
+        "drains",
+        multiple=True,
+        metavar="PLACE",
+        help="Send the logs to this file or URL, too; again for several.",
+    ),
     sandbox_option,
     store_option,
     click.option("--watch", is_flag=True, help="Show a table of the dynos below the logs, on a terminal."),
@@ -57,6 +65,7 @@ def start(  # noqa: PLR0913, PLR0917 - one argument an option
     grace: float,
     memory: str,
     app: Literal["read-only", "ephemeral"],
+    drains: tuple[str, ...],
     sandbox: str,
     store: str | None,
     *,
@@ -72,11 +81,18 @@ def start(  # noqa: PLR0913, PLR0917 - one argument an option
     opened, wanted, variables = Slug.open(slug), _quantities(quantities), config_vars(env, env_file)
     wishes: SimpleQueue[_Wish | SlugkitError] = SimpleQueue()
     lines = Lines(as_json=as_json, reader_left=lambda: wishes.put("stop"), crashed=lambda: wishes.put("look"))
-    settings = {"boot_timeout": boot_timeout, "grace": grace, "app": app, "limits": Limits(memory=parse_size(memory))}
-    with (
-        _signals(wishes),
-        DynoRunner(store=store, sandbox=sandbox, on_log=lines.log, on_event=lines.event, **settings) as runner,  # type: ignore[arg-type]
-    ):
+    runner = DynoRunner(
+        store=store,
+        sandbox=sandbox,
+        app=app,
+        limits=Limits(memory=parse_size(memory)),
+        boot_timeout=boot_timeout,
+        grace=grace,
+        on_log=lines.log,
+        on_event=lines.event,
+        drains=[drain_to(place) for place in drains],
+    )
+    with _signals(wishes), runner:
         formation = runner.formation(opened, wanted, config_vars=variables, port=port)
         wishes.put("look")
         with watching(runner, formation, lines, shown=watch):

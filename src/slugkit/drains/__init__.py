@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from ._drain import Drain
 from ._file import FileDrain
+from ._named import drain_to
 from ._pump import Pump
 
 if TYPE_CHECKING:
     from ._http import HttpDrain
     from ._syslog import SyslogDrain
 
-__all__ = ["Drain", "FileDrain", "HttpDrain", "Pump", "SyslogDrain"]
+__all__ = ["Drain", "FileDrain", "HttpDrain", "Pump", "SyslogDrain", "drain_to"]
 
 _HOMES = {"HttpDrain": "._http", "SyslogDrain": "._syslog"}
 

@@ -16,7 +16,7 @@ from ._wire import check_timeout, hang_up, secure, trust
 _PORTION = 65536  # bytes that have the timeout to themselves: the whole may take longer on a slow line
 _GOODBYE = 1.0  # seconds for the other end to close its side
 _MOST_UNREAD = 16  # reads of what it still says
-_PORTS = {"syslog": 514, "syslog+tls": 6514}
+_PORTS = {"syslog": 514, "syslog+tcp": 514, "syslog+tls": 6514}
 
 
 class SyslogDrain:
@@ -26,7 +26,8 @@ class SyslogDrain:
     receipts: what the other end's system had taken when its receiver died is lost, and nobody can count it.
 
     Args:
-        url: ``syslog://host:port``, or ``syslog+tls://host:port``; the ports are 514 and 6514 unless named.
+        url: ``syslog://host:port`` (or ``syslog+tcp://``), or ``syslog+tls://host:port``; the ports are 514 and 6514
+            unless named.
         app: What a dyno's lines name as APP-NAME; the platform's own say "heroku".
         token: What stands for the host name, ``d.<uuid>``; a new one if None.
         cafile: A PEM file with the certificates to trust, instead of the system's.
