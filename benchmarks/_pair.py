@@ -71,3 +71,8 @@ def need(names: Sequence[str]) -> None:
     missing = [name for name in names if shutil.which(name) is None]
     if missing:
         sys.exit(f"missing peers: {', '.join(missing)}")
+
+
+def left_out(name: str, reason: str) -> None:
+    """Say that a peer has no rows, and why; the others have theirs."""
+    print(f"left out: {name}: {reason}", file=sys.stderr)

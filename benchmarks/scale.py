@@ -1,46 +1,55 @@
-"""Many dynos at once: a formation from 1 to 50 against as many bwraps one after the other; and what 200 take."""
+"""Many dynos at once: a formation from 1 to 50 against as many bwraps, containers or processes; and what 200 take."""
 
-import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import Self
 
-from benchmarks import _bwrap
-from benchmarks._pair import Row, need, pair
+from benchmarks import _engines
+from benchmarks._pair import Row, pair
 from slugkit import DynoRunner, Limits, Slug
 from slugkit.testing import make_slug
 
 _APP = "exec sleep 1000"
 _MANY, _MOST, _AIM = 50, 200, 2000.0
+# Of the engines, docker and podman take for each what a start says, one after the other: nothing to learn here.
+_TARGETS = {"bwrap": 0.6, "crun run": 0.4, "honcho start": 1.0, "foreman start": 1.0}
 
 
 def measure(runs: int) -> list[Row]:
     """Measure until all are up, to the exec of the app's command on either side; ending them is not counted."""
-    need(["bwrap"])
-    with tempfile.TemporaryDirectory() as scratch:
-        slug = make_slug(Path(scratch), {}, app=_APP)
-        slug.unpack(tree := Path(scratch, "app"))
-        with Scaled(slug, tree, Path(scratch, "store")) as scaled:
-            ours, theirs = (f"1 -> {_MANY}", lambda: scaled.up(_MANY)), (f"{_MANY} bwraps", scaled.peers)
-            row = pair("scale", ours, theirs, target=0.6, runs=runs, before=scaled.down)
+    with tempfile.TemporaryDirectory() as name:
+        slug = make_slug(scratch := Path(name), {}, app=_APP)
+        slug.unpack(tree := scratch / "app")
+        with (
+            _engines.peers(scratch, tree, f"echo up; {_APP}", _MANY - 1) as peers,
+            Scaled(slug, scratch / "store") as scaled,
+        ):
+            rows = [_row(scaled, peer, runs) for peer in peers if peer.name in _TARGETS]
             took = []
             for _ in range(3):
                 scaled.down()
                 began = time.perf_counter()
                 scaled.up(_MOST)
                 took.append((time.perf_counter() - began) * 1000)
-            return [row, Row("scale", f"{_MOST} dynos up", "the aim", sorted(took)[1], _AIM, 1.0, len(took))]
+            return [*rows, Row("scale", f"{_MOST} dynos up", "the aim", sorted(took)[1], _AIM, 1.0, len(took))]
+
+
+def _row(scaled: "Scaled", peer: _engines.Peer, runs: int) -> Row:
+    ours, theirs = (
+        (f"1 -> {_MANY}", lambda: scaled.up(_MANY)),
+        (f"{_MANY - 1} x {peer.name}", lambda: scaled.peers(peer)),
+    )
+    return pair("scale", ours, theirs, target=_TARGETS[peer.name], runs=runs, before=scaled.down)
 
 
 class Scaled:
     """A formation of one dyno between the runs, and nothing of the peer's."""
 
-    def __init__(self, slug: Slug, tree: Path, store: Path) -> None:
+    def __init__(self, slug: Slug, store: Path) -> None:
         self._runner = DynoRunner(store=store, limits=Limits(memory=None))
         self._formation = self._runner.formation(slug, {"app": 1})
-        self._call = _bwrap.call(tree, f"echo up; {_APP}")
-        self._peers: list[subprocess.Popen[bytes]] = []
+        self._peers: list[_engines.Running] = []
 
     def __enter__(self) -> Self:
         return self
@@ -57,19 +66,18 @@ class Scaled:
             while not _sleeps(dyno.pid):
                 time.sleep(0.001)
 
-    def peers(self) -> None:
-        """Start as many bwraps as there are to be dynos, back to back, and wait until all are up."""
-        self._peers = [subprocess.Popen(self._call, stdout=subprocess.PIPE) for _ in range(_MANY - 1)]
-        for peer in self._peers:
-            assert peer.stdout is not None  # noqa: S101 - it was asked for a pipe
-            peer.stdout.readline()
+    def peers(self, peer: _engines.Peer) -> None:
+        """Start as many of *peer* as there are to be dynos, back to back, and wait until all are up."""
+        starts = range((_MANY - 1) // peer.count)
+        self._peers = [_engines.started(peer, f"slugkit-benchmark-{number}") for number in starts]
+        for running in self._peers:
+            running.heard()
 
     def down(self) -> None:
         """End all but one dyno."""
         self._formation.scale(app=1)
-        for peer in self._peers:
-            peer.kill()
-            peer.communicate()
+        for running in self._peers:
+            running.end()
         self._peers = []
 
 

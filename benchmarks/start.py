@@ -1,13 +1,12 @@
-"""A dyno's start, to the first word of its app, against bwrap with the same binds, crun and docker."""
+"""A dyno's start, to the first word of its app, against bwrap, crun, docker and others that start the same."""
 
-import subprocess
 import tempfile
 import threading
 from pathlib import Path
 from typing import Self
 
-from benchmarks import _bwrap
-from benchmarks._pair import Row, need, pair
+from benchmarks import _engines
+from benchmarks._pair import Row, pair
 from slugkit import DynoRunner, Limits, LogLine, Slug
 from slugkit.testing import make_slug
 
@@ -16,16 +15,21 @@ _APP = "echo up; exec sleep 1000"
 
 def measure(runs: int) -> list[Row]:
     """Measure from the call until the app's first line is read; ending it is not counted."""
-    need(["bwrap"])
-    with tempfile.TemporaryDirectory() as scratch:
-        slug = make_slug(Path(scratch), {}, app=_APP)
-        slug.unpack(tree := Path(scratch, "app"))
-        rows = []
-        for name, limits in (("dyno", Limits(memory=None)), ("dyno, memory limited", Limits())):
-            with Started(slug, Path(scratch), limits) as started:
-                ours, theirs = (name, started.dyno), ("bwrap", lambda: started.peer(_bwrap.call(tree, _APP)))
-                rows.append(pair("start", ours, theirs, target=1.0, runs=max(runs, 50), before=started.end))
+    with tempfile.TemporaryDirectory() as name:
+        slug = make_slug(scratch := Path(name), {}, app=_APP)
+        slug.unpack(tree := scratch / "app")
+        with _engines.peers(scratch, tree, _APP) as peers:
+            rows = [_row("dyno", Limits(memory=None), peer, runs, slug, scratch) for peer in peers]
+            ways = [peer for peer in peers if peer.name == "bwrap"]
+            rows[1:1] = [_row("dyno, memory limited", Limits(), peer, runs, slug, scratch) for peer in ways]
         return rows
+
+
+def _row(name: str, limits: Limits, peer: _engines.Peer, runs: int, slug: Slug, scratch: Path) -> Row:
+    counted = max(runs, 50) if peer.name == "bwrap" else runs
+    with Started(slug, scratch, limits) as started:
+        ours, theirs = (name, started.dyno), (peer.name, lambda: started.peer(peer))
+        return pair("start", ours, theirs, target=peer.target, runs=counted, before=started.end)
 
 
 class Started:
@@ -34,7 +38,7 @@ class Started:
     def __init__(self, slug: Slug, scratch: Path, limits: Limits) -> None:
         self._slug, self._up = slug, threading.Event()
         self._runner = DynoRunner(store=scratch / "store", on_log=self._said, limits=limits)
-        self._peer: subprocess.Popen[bytes] | None = None
+        self._peer: _engines.Running | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -53,17 +57,15 @@ class Started:
         self._dyno = self._runner.start(self._slug, "app")
         self._up.wait()
 
-    def peer(self, argv: list[str]) -> None:
-        """Start *argv* and wait for its first line."""
-        self._peer = subprocess.Popen(argv, stdout=subprocess.PIPE, env={"PATH": "/usr/bin:/bin"})
-        assert self._peer.stdout is not None  # noqa: S101 - it was asked for a pipe
-        self._peer.stdout.readline()
+    def peer(self, peer: _engines.Peer) -> None:
+        """Start *peer* and wait for its first line."""
+        self._peer = _engines.started(peer)
+        self._peer.heard()
 
     def end(self) -> None:
         """End both."""
         if (dyno := getattr(self, "_dyno", None)) is not None:
             dyno.stop()
         if self._peer is not None:
-            self._peer.kill()
-            self._peer.communicate()
+            self._peer.end()
             self._peer = None
