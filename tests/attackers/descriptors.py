@@ -47,12 +47,6 @@ def standard_input(_told: Told) -> Outcome:
     return os.read(0, MOST)
 
 
-def terminal(_told: Told) -> Outcome:
-    """Open the terminal that the host program runs on."""
-    os.open("/dev/tty", os.O_RDWR)
-    return HELD
-
-
 def open_above(told: Told) -> Outcome:
     """Open again what the process above the app holds open: memfds, pipes, files."""
     return _keep(_opened(above(told)))

@@ -7,7 +7,7 @@ from attrs import frozen
 from . import scene as see
 from .world import LIMITS
 
-Place = Literal["together", "dyno", "program"]
+Place = Literal["together", "dyno", "program", "terminal", "output"]
 Control = Literal["anyone", "root", "user", "here", "nobody"]
 
 
@@ -15,7 +15,8 @@ Control = Literal["anyone", "root", "user", "here", "nobody"]
 class Attempt:
     """One thing that a hostile app tries; ``name`` is that of its function in ``tests/attackers/``.
 
-    ``place``: in a dyno with others, in one of its own, or in one of its own of a host program of its own.
+    ``place``: in a dyno with others, in one of its own, or in one of its own of a host program of its own; or in a
+    one-off that is attached to the terminal of such a program, or to its output only.
     ``control``: who succeeds without any protection: anyone, root only, users only, whoever succeeds *here* because it
     depends on the kernel and the machine, or nobody, and then ``note`` says why it is nonetheless right.
     """
@@ -103,6 +104,10 @@ CATALOGUE = (
     Attempt("descriptors", "open-victim", _A("victim-memfd")),
     Attempt("descriptors", "garbage", see.trouble(), place="program"),
     Attempt("descriptors", "close-lifeline", see.trouble(), place="program"),
+    # -- terminals
+    Attempt("terminals", "type-for-host", see.typed, "here", "terminal"),
+    Attempt("terminals", "type-on-output", see.typed, "here", "output"),
+    Attempt("terminals", "paste-for-host", see.typed, "here", "terminal"),
     # -- processes
     Attempt("processes", "trace-victim", see.traced("victim")),
     Attempt("processes", "trace-neighbour", see.traced("neighbour")),

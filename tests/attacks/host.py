@@ -3,12 +3,14 @@
 ``python host.py FD SETTINGS``: commands and answers travel over the socket FD, which nobody inherits.
 """
 
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -86,6 +88,14 @@ class Unprotected:
         """Run *command*."""
         return subprocess.run([*BUILT_IN, command], check=True, capture_output=True, text=True).stdout
 
+    def attach(self, slug: slugkit.Slug, kind: str, *, config_vars: Mapping[str, str]) -> int:
+        """Run the command of *kind* on this program's own streams, as a shell does."""
+        env = {**os.environ, **config_vars}
+        slug.unpack(self._scratch / kind)
+        return subprocess.run(
+            [*BUILT_IN, slug.process_types[kind]], cwd=self._scratch / kind, env=env, check=False
+        ).returncode
+
     def close(self) -> None:
         """Leave everything as it is."""
 
@@ -155,6 +165,10 @@ class Host:
                     began = time.monotonic()
                     status = self._dynos[what["id"]].stop()
                     self.say(stopped=what["id"], status=status, seconds=time.monotonic() - began)
+                case "attach":
+                    slug = slugkit.Slug.open(what["slug"])
+                    status = self._runner.attach(slug, what["type"], config_vars=what["config"])
+                    self.say(attached=what["id"], status=status)
                 case "run":
                     done = self._runner.run(slugkit.Slug.open(what["slug"]), "echo alive")
                     self.say(ran=what["id"], output=str(done))
@@ -168,4 +182,7 @@ class Host:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    Host(int(sys.argv[1]), json.loads(sys.argv[2])).run()
+    asked = json.loads(sys.argv[2])
+    if asked.get("terminal"):
+        fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+    Host(int(sys.argv[1]), asked).run()

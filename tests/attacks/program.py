@@ -27,6 +27,7 @@ class Program:
     settings: dict[str, Any]
     fds: Sequence[int] = ()
     env: Mapping[str, str] = field(factory=dict)
+    terminal: int | None = None
     events: list[Event] = field(factory=list)
     process: "subprocess.Popen[bytes]" = field(init=False)
     _line: socket.socket = field(init=False)
@@ -40,12 +41,17 @@ class Program:
             argv,
             pass_fds=(theirs.fileno(), *self.fds),
             env={**os.environ, **self.env},
-            stdin=subprocess.PIPE,
-            stdout=self._errors,
-            stderr=self._errors,
+            **self._streams(),
         )
         theirs.close()
         threading.Thread(target=self._read, daemon=True).start()
+
+    def _streams(self) -> dict[str, Any]:
+        """Return its standard streams: pipe and file, or the terminal, which is its input too if that is asked for."""
+        if self.terminal is None:
+            return {"stdin": subprocess.PIPE, "stdout": self._errors, "stderr": self._errors}
+        stdin = self.terminal if self.settings["terminal"] == "terminal" else subprocess.DEVNULL
+        return {"stdin": stdin, "stdout": self.terminal, "stderr": self.terminal, "start_new_session": True}
 
     @property
     def pid(self) -> int:

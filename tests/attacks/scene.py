@@ -306,6 +306,11 @@ def semaphore_set(scene: Scene) -> bool:
     return kernel.call("semctl", scene.world.semaphore, 0, 12, 0) == 777
 
 
+def typed(scene: Scene) -> bool:
+    """What it pushed came out of the host program's terminal as if somebody had typed it."""
+    return f"#typed-{scene.world.run}".encode() in scene.loot
+
+
 def garbage_came(scene: Scene) -> bool:
     """Something came through the pipe that the host program inherited."""
     try:

@@ -3,8 +3,12 @@
 import hashlib
 import json
 import os
+import re
+import select
 import signal
+import termios
 import time
+import tty
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -68,6 +72,8 @@ class _Attack:
         if self.found.unavailable is None:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
                 list(pool.map(self.with_program, self._placed("program")))
+            for one in (*self._placed("terminal"), *self._placed("output")):
+                self.attached(one)
 
     def _shared(self) -> None:
         """Try what shares a host program."""
@@ -113,7 +119,7 @@ class _Attack:
         made.told["other_app"] = str(store.tree(other) / "secret")
         store.release()
 
-    def _program(self, name: str) -> Program:
+    def _program(self, name: str, place: str = "", terminal: int | None = None) -> Program:
         scratch = self.made.scratch / f"program-{name}"
         scratch.mkdir()
         settings = {
@@ -129,9 +135,12 @@ class _Attack:
             },
             "scratch": str(scratch),
             "group": self.made.pids["group"],
+            "terminal": place,
         }
-        program = Program(settings, self.made.fds, {"HOST_CANARY": self.made.token("host"), "TMPDIR": str(scratch)})
-        program.type(self.made.token("stdin"))
+        env = {"HOST_CANARY": self.made.token("host"), "TMPDIR": str(scratch)}
+        program = Program(settings, self.made.fds, env, terminal)
+        if terminal is None:
+            program.type(self.made.token("stdin"))
         return program
 
     def neighbour(self, program: Program, mark: str) -> None:
@@ -249,6 +258,31 @@ class _Attack:
             scene.trouble.append(f"left: {left} after the host program")
         self.judge(one, scene)
 
+    def attached(self, one: Attempt) -> None:
+        """Try it in a one-off of a program on a terminal, and note what is left in that terminal's input."""
+        master, slave = os.openpty()
+        program = self._program(f"of-{one.name}", one.place, slave)
+        told = {**self.made.told, "names": [one.name], "mark": one.name, "leaves": True, "place": one.place}
+        told["terminal"] = os.ttyname(slave)
+        try:
+            slug, config = self.made.told["slug"], {"ATTACK": json.dumps(told)}
+            program.ask("attach", id=one.name, slug=slug, type=one.name, config=config)
+            shown, deadline, over = b"", time.monotonic() + _LONGEST, None
+            while not over and time.monotonic() < deadline:
+                over = program.wait(
+                    lambda event: one.name in {event.get("attached"), event.get("failed")} or "over" in event, 0.05
+                )
+                shown += _waiting(master)
+            lines = [json.loads(line) for line in re.findall(rb"ATTACK (\{\"name.*\})", shown)]
+            line = lines[0] if lines else {"error": f"it told nothing: {over} {shown.decode(errors='replace')}"}
+            loot = bytes.fromhex(line.get("loot", "")) + _unread(slave)
+            self.judge(one, Scene(self.made, one.name, program.pid, loot=loot, error=line.get("error", "")))
+        finally:
+            program.end()
+            marks.end(self.made.run, {one.name})
+            os.close(master)
+            os.close(slave)
+
     def look(self, program: Program, scene: Scene) -> None:
         """Note who the attackers are now, and where they live if that is the host's own file system."""
         pids = marks.marked(self.made.run)
@@ -297,6 +331,20 @@ class _Attack:
         if through:
             self.found.through.add(one.name)
         self.found.errors[one.name] = "; ".join([scene.error, *scene.trouble])
+
+
+def _waiting(master: int) -> bytes:
+    """Return what a terminal shows by now."""
+    shown = b""
+    while select.select([master], [], [], 0)[0]:
+        shown += os.read(master, 65536)
+    return shown
+
+
+def _unread(slave: int) -> bytes:
+    """Return what is typed at a terminal and not read by anybody, lines or not."""
+    tty.setraw(slave, termios.TCSANOW)
+    return _waiting(slave)
 
 
 def _above(program: Program, pids: dict[str, list[int]]) -> set[int]:
