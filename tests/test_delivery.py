@@ -4,12 +4,14 @@ import asyncio
 import gc
 import pickle
 import re
+import resource
 import threading
 import time
 import tracemalloc
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -30,6 +32,9 @@ from slugkit.testing import make_slug
 
 NOON = datetime(2014, 7, 1, 12, tzinfo=UTC)
 UP = DynoStateChanged("web.1", "starting", "up")
+SAID = 4  # lines of the platform's own about a dyno that starts and ends
+FEW = 5_000  # lines that a slow reader is slow with
+BOUNDED = 64 * 2**20  # bytes of memory that lines may take: twice 100 000 that wait
 
 
 def line(message: str, process: str = "web.1", source: str = "app") -> LogLine:
@@ -449,13 +454,15 @@ def flood(tmp_path: Path, lines: int) -> None:
     each = lines // 10
     slug = make_slug(tmp_path, {}, worker=f'exec seq -f "$NUMBER %.0f" {each}')
     counts: dict[str, Counter[str]] = {"callback": Counter(), "tail": Counter()}
+    disorder: list[tuple[str, str]] = []  # an error in a callback would be lost
 
     def counter(name: str) -> Callable[[LogLine], None]:
         def count(item: LogLine) -> None:
             if item.source == "app":
                 dyno, number = item.message.split()
                 counts[name][dyno] += 1
-                assert int(number) == counts[name][dyno]
+                if int(number) != counts[name][dyno]:
+                    disorder.append((name, item.message))
 
         return count
 
@@ -469,7 +476,7 @@ def flood(tmp_path: Path, lines: int) -> None:
     reader.join()
     expected = dict.fromkeys(map(str, range(10)), each)
 
-    assert (counts["callback"], counts["tail"], tail.lost) == (expected, expected, 0)
+    assert (counts["callback"], counts["tail"], tail.lost, disorder[:9]) == (expected, expected, 0, [])
 
 
 @pytest.mark.usefixtures("sandboxed")
@@ -483,6 +490,81 @@ def test_readers_that_are_fast_lose_nothing(tmp_path: Path) -> None:
 def test_a_million_lines(tmp_path: Path) -> None:
     """A million lines of ten dynos reach a callback and a tail, all of them, each dyno's in order."""
     flood(tmp_path, 1_000_000)
+
+
+@contextmanager
+def measured() -> Iterator[list[int]]:
+    """Yield a list of which the last is the most memory, in bytes, that this program has gained by then."""
+    before, sizes, over = resident(), [0], threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.02):
+            sizes.append(max(sizes[-1], resident() - before))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield sizes
+    finally:
+        over.set()
+        thread.join()
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("sandboxed")
+def test_a_million_lines_and_a_slow_reader(tmp_path: Path) -> None:
+    """Of a million lines of ten dynos a slow callback gets some, in order, and a count of the rest; memory is bounded."""
+    slug = make_slug(tmp_path, {}, worker='exec seq -f "$NUMBER %.0f" 100000')
+    got, lost, last, disorder = Counter[str](), [0], Counter[str](), list[str]()
+
+    def slow(item: LogLine) -> None:
+        if item.process == "logplex":
+            lost.append(lost_in([item], "L10"))
+        else:
+            got[item.source] += 1
+        if item.source == "app":
+            dyno, number = item.message.split()
+            disorder.extend([item.message] if int(number) <= last[dyno] else [])
+            last[dyno] = int(number)
+            if got["app"] < FEW:
+                time.sleep(0.001)
+
+    with measured() as sizes, DynoRunner(store=tmp_path / "store", on_log=slow) as runner:
+        dynos = [runner.start(slug, "worker", config_vars={"NUMBER": str(number)}) for number in range(10)]
+        assert [dyno.wait() for dyno in dynos] == [0] * 10
+    print(sizes[-1], got, sum(lost))  # noqa: T201 - for whoever asks
+
+    assert sum(lost) > 0
+    assert sum(got.values()) + sum(lost) == 1_000_000 + 10 * SAID
+    assert disorder == []
+    assert sizes[-1] < BOUNDED
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("sandboxed")
+def test_a_gigabyte_of_a_dyno_without_a_newline(tmp_path: Path) -> None:
+    """A dyno's line that never ends arrives in pieces, or is counted; the host program's memory is bounded."""
+    slug = make_slug(tmp_path, {}, worker=f"exec head -c {2**30} /dev/zero")
+    size, pieces, lost = [0], [0], [0]
+
+    def count(item: LogLine) -> None:
+        if item.process == "logplex":
+            lost.append(lost_in([item], "L10"))
+        elif item.source == "app":
+            pieces.append(pieces.pop() + 1)
+            size.append(size.pop() + len(item.message))
+
+    with measured() as sizes, DynoRunner(store=tmp_path / "store", on_log=count) as runner:
+        assert runner.start(slug, "worker").wait() == 0
+    print(sizes[-1], pieces, lost)  # noqa: T201 - for whoever asks
+
+    assert pieces[0] + sum(lost) == -(-(2**30) // LONGEST)
+    assert size[0] == 2**30 - sum(lost) * LONGEST
+    assert sizes[-1] < BOUNDED
 
 
 @pytest.mark.usefixtures("sandboxed")
