@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import stat
@@ -16,9 +17,9 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import pytest
 
@@ -1136,6 +1137,94 @@ def on_terminal(*arguments: str | Path, keep_stdout: bool = False, **extra: str)
         os.close(ours)
     out, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, shown.decode(), (out or b"").decode()
+
+
+OF_A_SESSION = """
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from slugkit.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+class Sitting:
+    """Somebody at the terminal of whose session the command is the first process, as that of a window is."""
+
+    def __init__(self, *arguments: str | Path) -> None:
+        self.terminal, theirs = pty.openpty()
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+        command = [sys.executable, "-c", OF_A_SESSION, *map(str, arguments)]
+        self.process = subprocess.Popen(command, **streams, env=environment(NO_COLOR="1"), start_new_session=True)  # type: ignore[call-overload]
+        os.close(theirs)
+        self.shown = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.leave()
+
+    def see(self, text: str) -> None:
+        """Read what the terminal shows until *text* is, or nobody writes there any more."""
+        with suppress(OSError):
+            while text not in self.shown and select.select([self.terminal], [], [], PATIENCE)[0]:
+                self.shown += os.read(self.terminal, 65536).decode()
+
+    def press(self, key: bytes) -> None:
+        """Press *key*."""
+        os.write(self.terminal, key)
+
+    def leave(self) -> None:
+        """Close the window."""
+        if self.terminal >= 0:
+            os.close(self.terminal)
+            self.terminal = -1
+
+
+def test_ctrl_c_at_a_terminal_gives_dynos_their_time(tmp_path: Path) -> None:
+    """The key interrupts the command, not its dynos: those get SIGTERM and their time."""
+    patient = 'trap "echo interrupted" INT; trap "echo tidied; exit 0" TERM; echo ready; exec -a MARK sleep 600 & wait'
+    slug, mark = marked(tmp_path, worker=patient)
+    with Sitting("start", slug.path, "worker=1") as person:
+        person.see("]: ready")
+        person.press(b"\x03")
+        person.see("no such text")
+
+        assert person.process.wait(PATIENCE) == 0
+    assert "]: tidied" in person.shown
+    assert "]: interrupted" not in person.shown
+    assert none_left(mark)
+
+
+def test_ctrl_c_twice_at_a_terminal_ends_all_at_once(tmp_path: Path) -> None:
+    """Pressed again within the grace, the key ends it with 130 and nothing is left."""
+    slug, mark = marked(tmp_path, worker='trap "" TERM; echo ready; exec -a MARK sleep 600')
+    with Sitting("start", slug.path, "worker=1", "--grace", "600") as person:
+        person.see("]: ready")
+        person.press(b"\x03")
+        person.see("Stopping all processes with SIGTERM")
+        person.press(b"\x03")
+        person.see("no such text")
+
+        assert person.process.wait(PATIENCE) == 130
+    assert none_left(mark)
+
+
+@pytest.mark.parametrize("how", ["window", "signal"])
+def test_the_end_of_the_terminal_stops_start(tmp_path: Path, how: str) -> None:
+    """With a terminal, SIGHUP is its end, whether the window is closed or somebody says so: every dyno is stopped."""
+    slug, mark = marked(tmp_path, worker='trap "exit 0" TERM; echo ready; exec -a MARK sleep 600 & wait')
+    with Sitting("start", slug.path, "worker=2") as person:
+        person.see("]: ready")
+        if how == "window":
+            person.leave()
+        else:
+            person.process.send_signal(signal.SIGHUP)
+
+        assert person.process.wait(PATIENCE) == 0
+    assert none_left(mark)
 
 
 def screen(shown: str) -> list[str]:

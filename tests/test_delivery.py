@@ -517,7 +517,7 @@ def resident() -> int:
 @pytest.mark.slow
 @pytest.mark.usefixtures("sandboxed")
 def test_a_million_lines_and_a_slow_reader(tmp_path: Path) -> None:
-    """Of a million lines of ten dynos a slow callback gets some, in order, and a count of the rest; memory is bounded."""
+    """Of a million lines of ten dynos a slow callback gets some, in order, and a count of the rest; memory is flat."""
     slug = make_slug(tmp_path, {}, worker='exec seq -f "$NUMBER %.0f" 100000')
     got, lost, last, disorder = Counter[str](), [0], Counter[str](), list[str]()
 

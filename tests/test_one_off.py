@@ -136,7 +136,7 @@ def test_a_runner_may_be_closed_at_exit(tmp_path: Path) -> None:
 # -- attached --------------------------------------------------------------------------------------------------
 
 ATTACH = """
-import fcntl, os, signal, sys, termios, threading
+import fcntl, os, signal, sys, termios, threading, time
 from slugkit import DynoRunner, Slug
 slug, store, command, *words = sys.argv[1:]
 if "terminal" in words:
@@ -146,6 +146,10 @@ def gone(*_):
 signal.signal(signal.SIGTERM, gone)
 if "deaf" in words:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+if "hours" in words:
+    clock, passed = time.monotonic, []
+    time.monotonic = lambda: clock() + 3600 * sum(passed)
+    signal.signal(signal.SIGUSR1, lambda *_: passed.append(30))
 mine = signal.getsignal(signal.SIGWINCH)
 log = open(store + ".log", "w")
 status = []
@@ -277,6 +281,28 @@ def test_end_of_file_is_a_key(attached: Callable[..., Person]) -> None:
     """Ctrl-D ends the input of a command that reads lines; what was typed is echoed by its own terminal."""
     person = attached("echo ready; cat; echo end")
     assert person.see("ready")
+    person.type(b"hello\r\x04")
+
+    assert person.leave() == 0
+    assert person.seen == "ready\r\nhello\r\nhello\r\nend\r\n"
+
+
+def test_ctrl_c_interrupts_the_command(attached: Callable[..., Person]) -> None:
+    """Where the command's terminal makes a signal of it, Ctrl-C is one for the command: its status is 130."""
+    person = attached("echo ready; exec sleep 600")
+    assert person.see("ready")
+    person.type(b"\x03")
+
+    assert person.leave() == 130
+    assert person.log()[-1] == "status 130 True"
+
+
+def test_who_is_idle_for_hours_stays_attached(attached: Callable[..., Person]) -> None:
+    """No time-out ends an attached one-off: thirty hours later the next key and the end of the input reach it."""
+    person = attached("echo ready; cat; echo end", "hours")
+    assert person.see("ready")
+    person.host.send_signal(signal.SIGUSR1)
+    time.sleep(1.5)  # the host program looks at its clock once a second
     person.type(b"hello\r\x04")
 
     assert person.leave() == 0

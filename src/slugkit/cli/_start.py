@@ -135,13 +135,13 @@ def _quantities(arguments: tuple[str, ...]) -> dict[str, int]:
 @contextmanager
 def _signals(wishes: "SimpleQueue[_Wish | SlugkitError]") -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP be wishes; a second SIGINT ends everything at once."""
-    stopping = False
+    stopping, at_a_terminal = False, sys.stdin.isatty()  # one that is gone is none any more
 
     def stop(signum: int, _: object) -> None:
         nonlocal stopping
         if sys.stderr.isatty():
             click.echo(err=True)  # the terminal has just shown ^C
-        if signum == signal.SIGHUP and not sys.stdin.isatty():
+        if signum == signal.SIGHUP and not at_a_terminal:
             wishes.put("reload")
             return
         if stopping and signum == signal.SIGINT:
