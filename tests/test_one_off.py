@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import select
 import signal
 import struct
@@ -146,6 +147,11 @@ def gone(*_):
 signal.signal(signal.SIGTERM, gone)
 if "deaf" in words:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+if "gone" in words:
+    def lost(_):
+        raise termios.error(5, "Input/output error")
+    termios.tcgetattr = lost
+    os.get_terminal_size = lambda _: os.read(-1, 1)
 if "hours" in words:
     clock, passed = time.monotonic, []
     time.monotonic = lambda: clock() + 3600 * sum(passed)
@@ -389,6 +395,21 @@ def test_a_terminal_that_is_gone_ends_the_dyno(attached: Callable[..., Person], 
 
     assert person.host.wait(20) == 143
     assert pids_with(mark) == []
+
+
+def test_a_terminal_that_is_gone_before_is_an_attach_error(attached: Callable[..., Person], tmp_path: Path) -> None:
+    """Where nobody can be attached the log says R13 in Heroku's words, nothing is left, and it is one clear error."""
+    mark = f"unattached-{os.getpid()}-{tmp_path.name}"
+    person = attached(f"exec -a {mark} sleep 600", "gone")
+
+    assert person.leave() == 1
+    assert re.search(r"DynoStartError: run\.\d{4} could not be started: terminal: Input/output error", person.seen)
+    assert [line.partition("]: ")[2] for line in person.log()][3:5] == [
+        "Error R13 (Attach error) -> Failed to attach to process",
+        "Stopping all processes with SIGTERM",
+    ]
+    assert pids_with(mark) == []
+    assert termios.tcgetattr(person.slave) == person.before
 
 
 def test_streams_that_are_no_terminal_are_the_commands_own(slug: Slug, tmp_path: Path) -> None:

@@ -127,6 +127,11 @@ class Dyno:
         """Return this program's end of its terminal, the caller's to close; None if it has none, or ended before."""
         return self._life.master()
 
+    def say(self, message: str) -> None:
+        """Log a line of the platform's own."""
+        with suppress(RunnerClosedError):
+            self._supervisor.call(lambda: self._record.say(message))
+
     def request_stop(self) -> None:
         """Begin what `stop` does, without waiting for it."""
         with suppress(RunnerClosedError):  # closed in between: it has ended

@@ -1,6 +1,11 @@
 """What becomes of a one-off dyno that somebody waits for."""
 
+import termios
+from contextlib import ExitStack
+
+from ..errors import DynoStartError
 from ._dyno import Dyno
+from ._terminal import Terminal
 
 _LAST_LINES = 20
 
@@ -18,6 +23,25 @@ def to_the_end(dyno: Dyno) -> int:
     """
     ended_within(dyno, None)
     return dyno.wait()
+
+
+def relayed_to_the_end(dyno: Dyno, master: int) -> int:
+    """Do what `to_the_end` does while this program's terminal is relayed to that of *dyno*, by its end *master*.
+
+    Raises:
+        DynoStartError: As there; or this program's terminal is gone (R13, contract.md 5.5).
+    """
+    with ExitStack() as relaying:
+        try:
+            terminal = relaying.enter_context(Terminal(master))
+            relaying.enter_context(terminal.relayed(dyno.request_stop))
+        except BaseException as error:
+            dyno.say("Error R13 (Attach error) -> Failed to attach to process")
+            dyno.stop()
+            if isinstance(error, OSError | termios.error):
+                raise DynoStartError(dyno.name, f"terminal: {error.args[-1]}") from error
+            raise
+        return to_the_end(dyno)
 
 
 def ended_within(dyno: Dyno, timeout: float | None) -> int | None:

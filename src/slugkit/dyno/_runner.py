@@ -20,13 +20,13 @@ from ._dyno import Dyno
 from ._formation import Formation, command_of
 from ._house import House, drawn, numbered, start_all
 from ._limits import Limits
-from ._one_off import ended_within, last_lines, to_the_end
+from ._one_off import ended_within, last_lines, relayed_to_the_end, to_the_end
 from ._ports import Ports
 from ._prepare import Recipe, Workshop
 from ._readable import Readable
 from ._spec import DynoSpec
-from ._terminal import Terminal, on_a_terminal
 from ._terminal import config_vars as terminal_vars
+from ._terminal import on_a_terminal
 from ._trees import Trees
 from ._usage import Usage, usage
 
@@ -180,10 +180,7 @@ class DynoRunner(Readable):
         variables = {**terminal_vars(), **(config_vars or {})}
         dyno = self._one_off(slug, command, variables, evolve(attached, terminal=True))
         master = dyno.master()
-        if master is None:
-            return to_the_end(dyno)
-        with Terminal(master) as terminal, terminal.relayed(dyno.request_stop):
-            return to_the_end(dyno)
+        return to_the_end(dyno) if master is None else relayed_to_the_end(dyno, master)
 
     def detach(self, slug: Slug, command: str, *, config_vars: Mapping[str, str] | None = None) -> Dyno:
         """Start *command* as `run` does, and return at once; its output goes to the log.

@@ -26,9 +26,16 @@ def on_a_terminal() -> bool:
 
 def config_vars() -> dict[str, str]:
     """Return what an attached dyno is told of this program's terminal (contract.md 4.10)."""
-    columns, lines = os.get_terminal_size(_OUT)
+    columns, lines = _size()
     told = {"TERM": os.environ.get("TERM", ""), "COLUMNS": str(columns or ""), "LINES": str(lines or "")}
     return {name: value for name, value in told.items() if value}
+
+
+def _size() -> tuple[int, int]:
+    try:
+        return os.get_terminal_size(_OUT)
+    except OSError:  # it has just gone: that is told when nobody can be attached
+        return 0, 0
 
 
 class Terminal:
