@@ -102,14 +102,15 @@ def test_a_writable_directory_is_a_directory(tmp_path: Path, make: Make, name: s
     assert told in {"slug.unsafe-member", "slug.corrupt"}
 
 
-def test_the_app_itself_is_no_link(tmp_path: Path) -> None:
-    """A slug whose whole app is a link to a directory of the host shows nothing of it."""
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.REGTYPE, tarfile.FIFOTYPE], ids=["link", "file", "fifo"])
+def test_the_app_itself_is_a_directory(tmp_path: Path, kind: bytes) -> None:
+    """A slug whose whole app is a link to a directory of the host, or a file, is refused and shows nothing of it."""
     target = tmp_path / "host"
     target.mkdir()
     (target / "secret").write_text("of the host")
     with tarfile.open(tmp_path / "made.tgz", "w:gz") as tar:
         info = tarfile.TarInfo("./app")
-        info.type, info.linkname = tarfile.SYMTYPE, str(target)
+        info.type, info.linkname = kind, str(target) if kind == tarfile.SYMTYPE else ""
         tar.addfile(info)
     slug = Slug(tmp_path / "made.tgz", Manifest(process_types={"task": "true"}), 1)
 
