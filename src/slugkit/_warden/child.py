@@ -20,10 +20,10 @@ class Child:
     ``shared``: it has no pid namespace, so that what is left of it comes to the warden.
     """
 
-    __slots__ = ("_directories", "_requests", "_stack", "name", "number", "pid", "scratch", "shared")
+    __slots__ = ("_directories", "_requests", "_stack", "kind", "name", "number", "pid", "scratch", "shared")
 
     def __init__(self, kind: dict[str, Any], lifeline: tuple[int, int]) -> None:
-        self.number = -1
+        self.kind, self.number = kind, -1
         self.scratch: str | None = None
         self._stack = _identities(kind)
         self.shared = kind["namespaces"] is None
@@ -55,9 +55,9 @@ class Child:
             self._requests.close()
         return True
 
-    def shows_the_host(self, kind: dict[str, Any]) -> bool:
-        """Return whether it shows the files that a sandbox of its *kind* would show now."""
-        return self._stack == _identities(kind)
+    def shows_the_host(self) -> bool:
+        """Return whether it shows the files that a sandbox of its kind would show now."""
+        return self._stack == _identities(self.kind)
 
     def dismiss(self) -> None:
         """Let it end, there being no command for it."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _QUIET = 10  # ms without a request: the next init is prepared when no start has to wait for that
+_SETTLED = 1000  # ms without a mount on the host: machines with containers have some all the time
 _MOST_SPARE = 4  # kinds of sandboxes: builds and dynos, each with a network or without
 
 
@@ -34,6 +35,7 @@ class Warden:
         self._inits: dict[int, Child] = {}
         self._spare: dict[bytes, Child] = {}
         self._wanted: dict[bytes, dict[str, Any]] = {}
+        self._pause = _QUIET
         self._removing: dict[int, str] = {}
         self._lifeline = os.pipe2(os.O_CLOEXEC)
         self._woken, self._wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -51,8 +53,10 @@ class Warden:
         self._poll.register(mounted, select.POLLPRI)
         served = True
         while served:
-            ready = dict(self._poll.poll(_QUIET if self._wanted else None))
+            ready = dict(self._poll.poll(self._pause if self._wanted else None))
             if mounted in ready:  # what is prepared has what was mounted before
+                self._wanted |= {key: one.kind for key, one in self._spare.items()}
+                self._pause = _SETTLED
                 self._dismiss(*self._spare)
             served = program not in ready and self._turn(ready)
         for pid in self._inits:
@@ -87,7 +91,7 @@ class Warden:
 
     def _start(self, request: dict[str, Any], descriptors: list[int]) -> None:
         number, scratch, kind = request["start"], request["scratch"], request["kind"]
-        self._wanted[marshal.dumps(kind)] = kind
+        self._wanted[marshal.dumps(kind)], self._pause = kind, _QUIET
         try:
             for host, uid in request["given"]:
                 descriptors.append(namespaces.mapping(os.stat(host).st_uid, uid))
@@ -108,7 +112,7 @@ class Warden:
     def _ready(self, kind: dict[str, Any]) -> Child | None:
         """Take the spare init of this *kind*, if there is one that shows what the host has now."""
         one = self._spare.pop(marshal.dumps(kind), None)
-        if one is None or one.shows_the_host(kind):
+        if one is None or one.shows_the_host():
             return one
         one.dismiss()
         return None
