@@ -1,11 +1,12 @@
 """Sphinx: MyST pages, furo, Diataxis folders."""
 
 import re
-from typing import Any
-
-from sphinx.application import Sphinx
+from typing import TYPE_CHECKING, Any
 
 from slugkit import __version__
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 project = "slugkit"
 author = "the slugkit authors"
@@ -32,6 +33,6 @@ def public(*told: Any) -> tuple[str | None, str | None]:  # noqa: ANN401 - six k
     return signature and re.sub(r", (\*, )?_\w+=[^,)]*", "", signature), returns
 
 
-def setup(app: Sphinx) -> None:
+def setup(app: "Sphinx") -> None:
     """Have autodoc show what is public."""
     app.connect("autodoc-process-signature", public)
