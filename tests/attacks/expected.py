@@ -47,10 +47,24 @@ _NEVER = {
 }
 #: Never tried where it would reach the machine; harmless in a copy of the app that goes with the dyno.
 _HARMLESS = {"kill-all", "link-in-tmp", "log-to-link", "stop-all", "tmp-to-link"}
+#: Where nothing but the watchdog bounds a dyno it is ended, or was quicker: neither is wrong.
+RACES: dict[str, frozenset[str]] = {"none": frozenset({"fork-bomb", "garbage", "memory-sum"})}
 #: What the warden keeps to itself from whoever is the same user.
 _WARDENS = {"memory-above", "open-above", "take-above", "trace-above"}
 #: Stopped, read and cleaned up after even so.
-_HANDLED = {"deep-directory", "endless-line", "forking", "locked-directory", "log-flood", "trace-above-and-hold"}
+_HANDLED = {
+    *(
+        "close-lifeline",
+        "deep-directory",
+        "endless-line",
+        "forking",
+        "hog",
+        "kill-above",
+        "locked-directory",
+        "log-flood",
+    ),
+    *("outlive-parent", "signals-above", "stop-above", "trace-above-and-hold"),
+}
 
 #: Anybody may type into the terminal of their own session, which the host program's is not; who has CAP_SYS_ADMIN, into
 #: any.

@@ -18,6 +18,9 @@ def remove(root: str) -> None:
     Directories are moved up beside each other and emptied one at a time: ``shutil.rmtree`` recurses, and dies on a tree
     1 500 deep on 3.11 and 3.12; a path that long has no name the kernel takes.
     """
+    if os.path.islink(root):  # put in its place by the app: what it leads to is nobody's to remove
+        _quietly(os.unlink, root)
+        return
     todo = [root]
     while todo:
         directory = todo.pop()
