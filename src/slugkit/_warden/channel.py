@@ -6,7 +6,7 @@ import struct
 
 from .light import socket
 
-TYPE_CHECKING = False  # typing takes 4 ms of a start that takes 30
+TYPE_CHECKING = False  # typing takes 4 ms of a start that takes 25
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -7,7 +7,7 @@ import time
 
 from .light import signal
 
-TYPE_CHECKING = False  # typing takes 4 ms of a start that takes 30
+TYPE_CHECKING = False  # typing takes 4 ms of a start that takes 25
 if TYPE_CHECKING:
     from collections.abc import Collection
     from typing import NoReturn

@@ -12,10 +12,24 @@ _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 # From the kernel's tables (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h): those that came
 # after 5.0 have one number everywhere.
 _OLD = {
-    "x86_64": {"clone": 56, "capset": 126, "pivot_root": 155, "mount": 165, "umount2": 166}
-    | {"keyctl": 250, "seccomp": 317, "setresuid": 117, "setresgid": 119},
-    "aarch64": {"umount2": 39, "mount": 40, "pivot_root": 41, "capset": 91, "setresuid": 147, "setresgid": 149}
-    | {"keyctl": 219, "clone": 220, "seccomp": 277},
+    "x86_64": {
+        "clone": 56,
+        "capset": 126,
+        "pivot_root": 155,
+        "mount": 165,
+        "umount2": 166,
+        "keyctl": 250,
+        "seccomp": 317,
+    },
+    "aarch64": {
+        "umount2": 39,
+        "mount": 40,
+        "pivot_root": 41,
+        "capset": 91,
+        "keyctl": 219,
+        "clone": 220,
+        "seccomp": 277,
+    },
 }
 _NEW = {"open_tree": 428, "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "close_range": 436}
 _NEW |= {"openat2": 437, "mount_setattr": 442, "landlock_create_ruleset": 444, "landlock_add_rule": 445}

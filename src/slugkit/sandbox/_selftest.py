@@ -84,9 +84,10 @@ class Tried:
 def tried(sandbox: Sandbox) -> Tried:
     """Return what `self_test` finds, which takes a tenth of a second: once in this process for each user."""
     try:
-        return _once(cast("Hashable", sandbox), os.geteuid())
+        hash(sandbox)
     except TypeError:  # one of the host program's that cannot be told from others
         return self_test(sandbox)
+    return _once(cast("Hashable", sandbox), os.geteuid())
 
 
 @cache
