@@ -5,7 +5,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from slugkit import _exec
 from slugkit._exec import Warden
 from slugkit.command import Command
 from slugkit.sandbox import Bind, File, Landlock, Mount, Namespaces, SandboxSpec, cgroups, dyno_uid, stack_view
+from waiting import SECONDS, until
 
 ROOT = os.geteuid() == 0
 ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
 USR = Path("/usr/share")
-SECONDS = 20  # more than anything here takes on a busy machine
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
@@ -44,16 +44,6 @@ def inits(warden: Warden) -> list[int]:
     assert warden._popen is not None
     pid = warden._popen.pid
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def until(condition: Callable[[], bool]) -> bool:
-    """Return whether *condition* came true in time."""
-    end = time.monotonic() + SECONDS
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 def spare(warden: Warden, *mounts: Mount, **more: object) -> int:

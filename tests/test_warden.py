@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,10 +26,10 @@ from slugkit import _exec
 from slugkit._exec import Process, Warden
 from slugkit.command import Command, DataFile
 from slugkit.sandbox import Landlock, Namespaces, Sandbox, SandboxSpec, Unconfined, dyno_uid, stack_view
+from waiting import SECONDS, until
 
 ROOT = os.geteuid() == 0
 ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C"}
-SECONDS = 20  # more than anything here takes on a busy machine
 SANDBOXES: Mapping[str, Sandbox] = {"none": Unconfined(), "landlock": Landlock(), "namespaces": Namespaces()}
 EACH = pytest.mark.parametrize("kind", list(SANDBOXES))
 WITHOUT_NAMESPACES = pytest.mark.parametrize("kind", ["none", "landlock"])
@@ -72,16 +72,6 @@ def wait(warden: Warden, *processes: Process, seconds: float = SECONDS) -> list[
         select.select([warden.fileno()], [], [], 0.05)
         warden.collect()
     return [one.status for one in processes]
-
-
-def until(condition: Callable[[], bool]) -> bool:
-    """Return whether *condition* came true in time."""
-    end = time.monotonic() + SECONDS
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 def with_mark(mark: str) -> dict[int, str]:
@@ -736,7 +726,7 @@ def as_user(*arguments: str) -> "subprocess.CompletedProcess[str]":
             assert spec.origin is not None
             source, ignored = Path(spec.origin).parent, shutil.ignore_patterns("__pycache__")
             shutil.copytree(source, place / "lib" / name, ignore=ignored)
-        for name in ("alone.py", *WHOLE):
+        for name in ("alone.py", "waiting.py", *WHOLE):
             shutil.copy(Path(__file__).parent / name, place)
         shutil.copy(Path(pytest.__file__).parent.parent / "py.py", place / "lib")
         fixture = "from slugkit.sandbox import Namespaces\nimport pytest\n@pytest.fixture\ndef sandboxed():\n"
