@@ -186,9 +186,10 @@ class _Compile:
         return self._look()
 
     @cached_property
-    def _env(self) -> dict[str, str]:
+    def _env(self) -> dict[str, str | Path]:
         config_vars = {n: v for n, v in for_build(self.context.config_vars).items() if n not in _UNSAFE}
-        return {**self.defaults, **config_vars, **_SETTINGS}
+        tmp = {"TMPDIR": self.context.tmp}  # compilers' own, where nothing is mounted on /tmp
+        return {**self.defaults, **config_vars, **_SETTINGS, **tmp}
 
     @cached_property
     def _bundle_env(self) -> dict[str, str | Path]:
