@@ -12,19 +12,18 @@ require "rubygems/package"
 require "tmpdir"
 
 # Yields what a Debian package has of a gem: each file, and its place in the gem.
-def files(spec)
-  package = `dpkg-query --search #{spec.loaded_from}`.partition(":").first
+def files(spec, package)
   `dpkg-query --listfiles #{package}`.split("\n").each do |file|
-    next unless File.file?(file)
-    inside = file[%r{\A#{Regexp.escape(spec.full_gem_path)}/(.+)}, 1] || file[%r{\A/usr/lib/ruby/vendor_ruby/(.+)}, 1]&.prepend("lib/")
-    yield file, inside if inside
+    inside = file[%r{\A#{Regexp.escape(spec.full_gem_path)}/(.+)}, 1]
+    inside ||= file[%r{\A/usr/lib/ruby/vendor_ruby/(.+)}, 1]&.prepend("lib/")
+    yield file, inside if inside && File.file?(file)
   end
 end
 
-def pack(spec, target)
+def pack(spec, package, target)
   Dir.mktmpdir do |directory|
     names = []
-    files(spec) do |file, inside|
+    files(spec, package) do |file, inside|
       FileUtils.mkdir_p(File.dirname(File.join(directory, inside)))
       FileUtils.cp(file, File.join(directory, inside))
       names << inside
@@ -46,6 +45,10 @@ until wanted.empty?
 end
 FileUtils.rm_rf("vendor/cache")
 FileUtils.mkdir_p("vendor/cache")
-Gem::DefaultUserInteraction.use_ui(Gem::SilentUI.new) { found.each_value { |spec| pack(spec, File.expand_path("vendor/cache")) } }
+owners = IO.popen(["dpkg-query", "--search", *found.values.map(&:loaded_from)], &:readlines)
+packages = owners.to_h { |line| line.strip.split(": ", 2).reverse }
+Gem::DefaultUserInteraction.use_ui(Gem::SilentUI.new) do
+  found.each_value { |spec| pack(spec, packages.fetch(spec.loaded_from), File.expand_path("vendor/cache")) }
+end
 FileUtils.rm_f("Gemfile.lock")
 exit system("bundle", "lock", "--local", "--add-platform", "ruby")
