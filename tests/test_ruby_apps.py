@@ -268,6 +268,20 @@ def _steady(text: str) -> str:
     return text
 
 
+def test_a_source_that_is_not_reached_is_named(tmp_path: Path) -> None:
+    """Without a network and without vendor/cache the error names the host."""
+    app = lock_of(write_tree(tmp_path / "app", APP))
+    shutil.rmtree(app / "vendor")
+    for name in ("Gemfile", "Gemfile.lock"):
+        text = (app / name).read_text()
+        (app / name).write_text(text.replace("https://rubygems.org", "http://127.0.0.1:9"))
+    text = failure(app)
+
+    assert "Gemfile: " in text
+    assert "127.0.0.1" in text
+    assert "vendor/cache" in text
+
+
 # -- hostile -------------------------------------------------------------------------------------------------------
 
 

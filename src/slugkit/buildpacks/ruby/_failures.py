@@ -8,7 +8,7 @@ _GEM = re.compile(r"An error occurred while installing (\S+) \(([^)]+)\)")
 _CAUSE = re.compile(
     r"^.*(?:fatal error: |is missing|can't find header files|not found\. |No such file).*$", re.MULTILINE
 )
-_NETWORK = re.compile(r"Could not (?:reach host|fetch specs from|resolve host)[^\n]*|Network error[^\n]*")
+_NETWORK = re.compile(r"Could not (?:reach host|fetch specs from|resolve host) \S*[^\s.]|Network error [^\n]*")
 _ABSENT = re.compile(r"Could not find (?:gem ')?([^\s']+)[^\n]*")
 _CHANGED = re.compile(r"deployment mode after changing|frozen mode|lockfile can't be updated|frozen is set")
 _MOST_LINES = 5
@@ -31,7 +31,7 @@ def install_error(output: str) -> BuildpackError:
         )
     if network := _NETWORK.search(output):
         fix = "build where that can be reached, or run `bundle cache` and check in vendor/cache"
-        return BuildpackError(f"Gemfile: {network[0].strip()}", fix)
+        return BuildpackError(f"Gemfile: {network[0]}", fix)
     if absent := _ABSENT.search(output):
         fix = "run `bundle cache` where there is a network, and check in vendor/cache"
         return BuildpackError(f"Gemfile.lock: {absent[1]} is in none of its sources, nor in vendor/cache", fix)
