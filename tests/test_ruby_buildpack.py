@@ -19,8 +19,13 @@ MORE: Mapping[str, str] = {"README": ""}
 MOST_LINES = 8  # of an error, its hint included
 
 
-def looking(root: Path, *, tasks: str | None = None, gems: Mapping[str, str] | None = None) -> RecordingRunner:
-    """Return a runner that answers as a machine with Ruby would, for an app of these *gems* and rake's *tasks*."""
+def looking(
+    root: Path, *, tasks: str | None = None, gems: Mapping[str, str] | None = None, **answers: Completed
+) -> RecordingRunner:
+    """Return a runner that answers as a machine with Ruby would, for an app of these *gems* and rake's *tasks*.
+
+    *answers* are to steps by name: "assets" that are there, "precompile".
+    """
     facts = {"ruby": "3.1.7", "bundler": "2.3.27", "local": "x86_64-linux", "library": "/usr/lib/ruby/3.1.0"}
 
     def answer(argv: tuple[str | Path, ...]) -> Completed:
@@ -32,7 +37,9 @@ def looking(root: Path, *, tasks: str | None = None, gems: Mapping[str, str] | N
             (ruby / "tasks.json").write_text(tasks or "[]")
             return Completed(0 if tasks else 1, "")
         if "has-assets" in argv:
-            return Completed(1, "")
+            return answers.get("assets", Completed(1, ""))
+        if "assets:precompile" in argv:
+            return answers.get("precompile", Completed(0, ""))
         return Completed(0, "")
 
     return RecordingRunner(answer)
@@ -272,6 +279,20 @@ def test_assets_of_rails(tmp_path: Path) -> None:
     with pytest.raises(BuildpackError, match="Rakefile: rake cannot list its tasks") as caught:
         compiled(tmp_path / "2", broken, {"Rakefile": ""})
     assert "bundle exec rake -P" in refusal(caught.value)
+
+
+def test_assets_that_are_there_or_do_not_compile(tmp_path: Path) -> None:
+    """Assets with a manifest are left as they are; a failure is an error with what rake said first."""
+    tasks, gems = '["assets:precompile"]', {"rake": "13.0.6"}
+    there = looking(tmp_path, tasks=tasks, gems=gems, assets=Completed(0, ""))
+    compiled(tmp_path, there, {"Rakefile": ""})
+    aborted = Completed(1, "rake aborted!\nno database\nTasks: TOP\n")
+    broken = looking(tmp_path / "2", tasks=tasks, gems=gems, precompile=aborted)
+    with pytest.raises(BuildpackError, match="Rakefile: assets:precompile failed: no database") as caught:
+        compiled(tmp_path / "2", broken, {"Rakefile": ""})
+
+    assert "bundle exec" not in steps(there)
+    assert "RAILS_ENV=production" in refusal(caught.value)
 
 
 def test_a_secret_for_rails(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ class _Compile:
         self._say("       Running: rake assets:precompile")
         done = self._bundle("exec", "rake", "assets:precompile")
         if done.status != 0:
-            said = [line for line in done.output.splitlines() if line.strip()]
+            said = [line for line in done.output.splitlines() if line.strip() not in {"", "rake aborted!"}]
             fix = "make `RAILS_ENV=production bundle exec rake assets:precompile` work without a database"
             raise BuildpackError(f"Rakefile: assets:precompile failed: {said[0] if said else done.status}", fix)
 
