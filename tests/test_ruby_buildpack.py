@@ -96,7 +96,7 @@ def test_steps_of_a_compile(tmp_path: Path) -> None:
     run = looking(tmp_path)
     compiled(tmp_path, run)
 
-    assert steps(run) == ["ruby look.rb", "prepare", "bundle install", "bundle clean", "place", "profile"]
+    assert steps(run) == ["ruby look.rb", "prepare", "bundle install", "place", "profile"]
 
 
 def test_bundler_is_told_to_deploy(tmp_path: Path) -> None:

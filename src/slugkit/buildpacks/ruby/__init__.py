@@ -40,6 +40,7 @@ _DEFAULTS = {
 }
 _IN_TESTS = {"RACK_ENV": "test", "RAILS_ENV": "test", "BUNDLE_WITHOUT": "development"}
 _SETTINGS = {
+    "BUNDLE_CLEAN": "true",  # bundle clean, after install, in the same process
     "BUNDLE_DEPLOYMENT": "1",
     "BUNDLE_JOBS": "4",
     "BUNDLE_SILENCE_ROOT_WARNING": "1",
@@ -152,7 +153,6 @@ class _Compile:
         if done.status != 0:
             raise install_error(done.output)
         self._say("       Cleaning up the bundler cache.")
-        self._bundle("clean")
         self._inside("place", self._cached)
 
     def _find_tasks(self) -> None:
