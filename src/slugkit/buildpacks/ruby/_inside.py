@@ -78,7 +78,7 @@ def strip(library: Path) -> None:
 
 def tasks(cached: str) -> int:
     """Ask rake which tasks there are, for what follows and for the release."""
-    done = subprocess.run(["bundle", "exec", "rake", "-P"], check=False, capture_output=True, text=True)
+    done = subprocess.run(["bundle", "exec", "rake", "-P"], check=False, capture_output=True, errors="replace")
     Path(cached, "tasks.json").write_text(json.dumps(TASK.findall(done.stdout)))
     sys.stderr.write(done.stderr if done.returncode else "")
     return done.returncode
