@@ -624,6 +624,7 @@ def test_no_buildpack(tmp_path: Path) -> None:
         SlugBuilder(cache_dir=tmp_path / "cache").build(source, tmp_path / "o.tgz")
 
     assert dict(caught.value.reasons) == {
+        "ruby": "no Gemfile",
         "python": "no requirements.txt or requirements.in",
         "procfile": "no Procfile",
     }
@@ -637,7 +638,7 @@ def test_a_named_pack_that_does_not_apply(app: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownBuildpackError, match="'pyhton'") as caught:
         SlugBuilder(buildpacks=["pyhton"], cache_dir=tmp_path / "c").build(app, tmp_path / "o.tgz")
     assert caught.value.hint == (
-        "buildpacks here: python, procfile, inline; or name a directory, a git URL, a .tgz file or URL"
+        "buildpacks here: ruby, python, procfile, inline; or name a directory, a git URL, a .tgz file or URL"
     )
 
 

@@ -1276,8 +1276,9 @@ def test_a_failed_build_on_a_terminal_leaves_a_clean_screen(here: Path) -> None:
 
     assert status == 1
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")
-    assert screen(shown)[-4:] == [
+    assert screen(shown)[-5:] == [
         "error[buildpack.none]: no default language could be detected for this app",
+        "  ruby: no Gemfile",
         "  python: no requirements.txt or requirements.in",
         "  procfile: no Procfile",
         "hint: add one of the files named above, or name a buildpack with --buildpack",
@@ -1383,7 +1384,7 @@ def test_detect_shows_why_not(here: Path, capsys: pytest.CaptureFixture[str]) ->
     ("pack", "code", "hint"),
     [
         ("heroku/python", "buildpack.fetch-failed", "on GitHub: https://github.com/heroku/python"),
-        ("cobol", "buildpack.unknown", "buildpacks here: python, procfile, inline; or name"),
+        ("cobol", "buildpack.unknown", "buildpacks here: ruby, python, procfile, inline; or name"),
         ("http://127.0.0.1:9/pack.tgz", "buildpack.fetch-failed", "set https_proxy, SSL_CERT_FILE"),
     ],
 )

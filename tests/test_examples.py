@@ -1,6 +1,8 @@
 """Every example app is built for real, booted and asked over HTTP, as its expect.toml says."""
 
 import http.client
+import shutil
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ def _get(dyno: Dyno, path: str) -> tuple[int, str]:
 
 def test_there_are_examples() -> None:
     """The examples that the docs name are here, so that the test below cannot pass by finding none."""
-    assert set(NAMES) >= {"django", "flask", "procfile-only"}
+    assert set(NAMES) >= {"django", "flask", "procfile-only", "sinatra"}
 
 
 @pytest.mark.network
@@ -43,7 +45,11 @@ def test_example(name: str, tmp_path: Path) -> None:
         cache_dir=tmp_path / "cache",
         on_event=lambda e: detected.append(e.name) if isinstance(e, BuildpackDetected) else None,
     )
-    slug = builder.build(EXAMPLES / name, tmp_path / "app.slug.tgz")
+    source = EXAMPLES / name
+    if "prepare" in expect:
+        source = Path(shutil.copytree(source, tmp_path / name))
+        subprocess.run(expect["prepare"], cwd=source, check=True, capture_output=True)
+    slug = builder.build(source, tmp_path / "app.slug.tgz")
 
     assert detected == [expect["buildpack"]]
     assert list(slug.process_types) == expect["process_types"]

@@ -511,7 +511,7 @@ class InvalidSettingError(SlugkitError, ValueError):
 
 @frozen
 class MissingInterpreterError(SlugkitError, RuntimeError):
-    """A slug built with ``runtime="stack"`` needs an interpreter this machine does not have."""
+    """A slug without its interpreter (a Ruby app, or ``runtime="stack"``) needs one this machine does not have."""
 
     code: ClassVar[str] = "dyno.missing-interpreter"
 
@@ -523,7 +523,9 @@ class MissingInterpreterError(SlugkitError, RuntimeError):
 
     @property
     def hint(self) -> str | None:
-        """The default has no such need."""
+        """What is missing on the stack; a Python that slugkit was run with could travel in the slug."""
+        if self.prefix.startswith("/usr/"):
+            return "install the version that belongs there, or build the slug again with what this machine has"
         return "build it with the vendored runtime (the default), or run slugkit with that interpreter"
 
 

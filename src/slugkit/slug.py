@@ -30,7 +30,8 @@ class BuildpackRecord:
 class Platform:
     """What a slug needs of the machine it runs on.
 
-    ``interpreter`` is the prefix of an interpreter that is not in the slug (``runtime="stack"``), or None.
+    ``interpreter`` is the prefix of an interpreter that is not in the slug (``runtime="stack"``), a directory below
+    /usr that only the needed version has (Ruby's library), or None.
     """
 
     architecture: str

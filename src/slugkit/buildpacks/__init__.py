@@ -17,6 +17,7 @@ from ._find import INLINE, LAST_RESORT, builtin, detectable, find, find_for_app
 from ._origin import Origin, parse_origin, without_credentials
 from ._procfile_only import ProcfileBuildpack
 from .python import PythonBuildpack, Runtime
+from .ruby import RubyBuildpack
 
 __all__ = [
     "INLINE",
@@ -35,6 +36,7 @@ __all__ = [
     "PythonBuildpack",
     "ReleaseDefaults",
     "Reporting",
+    "RubyBuildpack",
     "Runtime",
     "Testing",
     "builtin",

@@ -12,6 +12,7 @@ from ._installed import installed, load
 from ._origin import Origin, parse_origin, without_credentials
 from ._procfile_only import ProcfileBuildpack
 from .python import PythonBuildpack, Runtime
+from .ruby import RubyBuildpack
 
 #: Tried when nothing else claims the app.
 LAST_RESORT: Buildpack = ProcfileBuildpack()
@@ -21,7 +22,7 @@ INLINE = "inline"
 
 def builtin(runtime: Runtime = "vendored") -> tuple[Buildpack, ...]:
     """Return the built-in buildpacks in the order they are tried; the first that claims the app gets it."""
-    return (PythonBuildpack(runtime),)
+    return (RubyBuildpack(), PythonBuildpack(runtime))
 
 
 def detectable(runtime: Runtime = "vendored") -> Iterator[Buildpack]:

@@ -83,7 +83,11 @@ def _memory_told(limits: Limits) -> tuple[Mount, ...]:
 def _interpreter(manifest: Manifest) -> tuple[Mount, ...]:
     """Show the interpreter a slug left on its host, if it is the one that runs slugkit: a slug names no other path."""
     prefix = manifest.platform.interpreter if manifest.platform else None
-    if prefix is None or Path(prefix).is_relative_to("/usr"):
+    if prefix is None:
+        return ()
+    if Path(prefix).is_relative_to("/usr"):
+        if not Path(prefix).exists():
+            raise MissingInterpreterError(prefix)
         return ()
     if prefix not in {sys.prefix, sys.base_prefix}:
         raise MissingInterpreterError(prefix)
