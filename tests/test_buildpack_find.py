@@ -34,6 +34,7 @@ from slugkit.events import BuildEvent, BuildpacksChosen, SeveralBuildpacksDetect
 from slugkit.testing import FakeBuildpack, RecordingRunner
 
 HELLO = Path(__file__).parent / "buildpacks/hello"
+BUILT_IN = [pack.name for pack in builtin()]
 
 # A module of a package that somebody installs: each attribute is what an entry point might name.
 MODULE = """
@@ -201,8 +202,8 @@ def test_an_unknown_name_lists_the_known_ones(
     for look in (find, find_for_app):
         with pytest.raises(UnknownBuildpackError) as caught:
             look(name, "vendored", fetcher)
-        assert caught.value.known == ("python", "procfile", "inline", "fortran")
-        assert "buildpacks here: python, procfile, inline, fortran" in str(caught.value.hint)
+        assert caught.value.known == (*BUILT_IN, "procfile", "inline", "fortran")
+        assert f"buildpacks here: {', '.join(BUILT_IN)}, procfile, inline, fortran" in str(caught.value.hint)
     assert list(app.iterdir()) == []
 
 
@@ -275,7 +276,7 @@ def test_a_broken_installed_pack_does_not_stop_detection(
     with pytest.raises(NoBuildpackError) as caught:
         builder.detect(app)
     reasons = dict(caught.value.reasons)
-    assert list(reasons) == ["python", "broken", "cobol", "procfile"]
+    assert list(reasons) == [*BUILT_IN, "broken", "cobol", "procfile"]
     assert reason in reasons["broken"]
 
     (app / "main.cob").write_text("")
@@ -290,7 +291,7 @@ def test_detection_tries_built_in_packs_first(installed: Installed, app: Path, t
     events: list[BuildEvent] = []
     builder = SlugBuilder(cache_dir=tmp_path / "cache", sandbox="none", on_event=events.append)
 
-    assert names(detectable()) == ["python", "cobol", "cobol"]
+    assert names(detectable()) == [*BUILT_IN, "cobol", "cobol"]
     assert builder.detect(app).name == "Python"
     assert SeveralBuildpacksDetected(("Python", "COBOL", "COBOL")) in events
     (app / "requirements.txt").unlink()

@@ -29,7 +29,7 @@ def _get(dyno: Dyno, path: str) -> tuple[int, str]:
 
 def test_there_are_examples() -> None:
     """The examples that the docs name are here, so that the test below cannot pass by finding none."""
-    assert set(NAMES) >= {"django", "flask", "procfile-only"}
+    assert set(NAMES) >= {"django", "express", "flask", "procfile-only"}
 
 
 @pytest.mark.network

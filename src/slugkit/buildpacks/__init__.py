@@ -16,6 +16,7 @@ from ._fetch import Fetcher
 from ._find import INLINE, LAST_RESORT, builtin, detectable, find, find_for_app
 from ._origin import Origin, parse_origin, without_credentials
 from ._procfile_only import ProcfileBuildpack
+from .nodejs import NodejsBuildpack
 from .python import PythonBuildpack, Runtime
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Detection",
     "Exporting",
     "Fetcher",
+    "NodejsBuildpack",
     "NotDetected",
     "Offering",
     "Origin",

@@ -11,6 +11,7 @@ from ._fetch import Fetcher
 from ._installed import installed, load
 from ._origin import Origin, parse_origin, without_credentials
 from ._procfile_only import ProcfileBuildpack
+from .nodejs import NodejsBuildpack
 from .python import PythonBuildpack, Runtime
 
 #: Tried when nothing else claims the app.
@@ -21,7 +22,7 @@ INLINE = "inline"
 
 def builtin(runtime: Runtime = "vendored") -> tuple[Buildpack, ...]:
     """Return the built-in buildpacks in the order they are tried; the first that claims the app gets it."""
-    return (PythonBuildpack(runtime),)
+    return (NodejsBuildpack(), PythonBuildpack(runtime))
 
 
 def detectable(runtime: Runtime = "vendored") -> Iterator[Buildpack]:
