@@ -624,10 +624,11 @@ def test_no_buildpack(tmp_path: Path) -> None:
         SlugBuilder(cache_dir=tmp_path / "cache").build(source, tmp_path / "o.tgz")
 
     reasons = dict(caught.value.reasons)
-    assert list(reasons) == [*(pack.name for pack in builtin()), "procfile"]
+    assert list(reasons) == [*(pack.name for pack in builtin()), "procfile", "static"]
     assert reasons["nodejs"] == "no package.json"
     assert reasons["python"] == "no requirements.txt or requirements.in"
     assert reasons["procfile"] == "no Procfile"
+    assert reasons["static"] == "no index.html"
     assert "python: no requirements.txt" in str(caught.value)
 
 
@@ -639,7 +640,7 @@ def test_a_named_pack_that_does_not_apply(app: Path, tmp_path: Path) -> None:
         SlugBuilder(buildpacks=["pyhton"], cache_dir=tmp_path / "c").build(app, tmp_path / "o.tgz")
     known = ", ".join(pack.name for pack in builtin())
     assert caught.value.hint == (
-        f"buildpacks here: {known}, procfile, inline; or name a directory, a git URL, a .tgz file or URL"
+        f"buildpacks here: {known}, procfile, static, inline; or name a directory, a git URL, a .tgz file or URL"
     )
 
 

@@ -71,9 +71,14 @@ class NodejsBuildpack:
 
     def release(self, context: BuildContext) -> ReleaseDefaults:
         """Start the app by ``npm start``, and name the Node.js that the slug needs of its host."""
-        argv = ["node", "-p", "path.dirname(path.dirname(process.execPath))"]
-        prefix = context.run(argv, capture=True, show="no").output.strip()
-        return ReleaseDefaults({"web": "npm start"}, interpreter=prefix if prefix.startswith("/usr") else None)
+        return ReleaseDefaults({"web": "npm start"}, interpreter=interpreter(context))
+
+
+def interpreter(context: BuildContext) -> str | None:
+    """Return the prefix of the machine's Node.js; None for one that is none of the stack's, such as another pack's."""
+    argv = ["node", "-p", "path.dirname(path.dirname(process.execPath))"]
+    prefix = context.run(argv, capture=True, show="no").output.strip()
+    return prefix if Path(prefix).is_relative_to("/usr") else None
 
 
 @frozen

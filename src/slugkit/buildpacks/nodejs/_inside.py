@@ -36,6 +36,7 @@ def restore(cached: str, key: str, how: str) -> int:
     cache = Path(cached)
     if not (cache / "key").is_file() or (cache / "key").read_text() != key:
         return 3
+    clear()
     carry(cache, Path(), how)
     return 0
 

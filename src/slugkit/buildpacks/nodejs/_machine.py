@@ -40,10 +40,10 @@ class Installed:
     commands: Path | None = None
 
 
-def inside(context: BuildContext, *arguments: str | Path) -> int:
-    """Run one step of ``_inside.py`` in the sandbox and return its status, 0, 3 or 4."""
+def inside(context: BuildContext, *arguments: str | Path, cwd: Path | None = None) -> int:
+    """Run one step of ``_inside.py`` in the sandbox, in *cwd* or the tree, and return its status: 0, 3 or 4."""
     python = Path(os.path.realpath(sys.executable))
-    done = context.run([python, "-I", "-S", _HERE / "_inside.py", *arguments], check=False)
+    done = context.run([python, "-I", "-S", _HERE / "_inside.py", *arguments], cwd=cwd, check=False)
     if done.status not in {0, 3, 4}:
         raise BuildpackError(f"the step {arguments[0]} of the Node.js pack failed with status {done.status}")
     return done.status
