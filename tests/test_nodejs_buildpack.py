@@ -18,7 +18,7 @@ from slugkit.command import Completed
 from slugkit.dyno import DynoRunner
 from slugkit.errors import BuildpackError, CompileFailedError
 from slugkit.events import BuildEvent, BuildLine
-from slugkit.testing import RecordingRunner, fake_context, write_tree
+from slugkit.testing import RecordingRunner, check_buildpack, fake_context, write_tree
 from support import lines
 from test_multi_buildpack import check_golden
 
@@ -487,6 +487,26 @@ class TestAlone:
         assert not [file for file in slug.files() if "left" in file.path]
 
 
+@pytest.mark.usefixtures("sandboxed")
+class TestInCi:
+    """The pack runs tests as Heroku CI does."""
+
+    def test_tests_are_run(self, tmp_path: Path) -> None:
+        """In CI, `npm test` runs with NODE_ENV=test, and its status is that of the tests."""
+        scripts = {"test": "node -e 'console.log(process.env.NODE_ENV); process.exit(3)'"}
+        files = {"package.json": package(scripts=scripts), "package-lock.json": LOCK}
+        ran = SlugBuilder(cache_dir=tmp_path / "cache").test(write_tree(tmp_path / "app", files))
+
+        assert ran.status == 3
+        assert "\ntest\n" in ran.output
+
+    def test_no_test_script(self, tmp_path: Path) -> None:
+        """An app without a test script says nothing of how it is tested."""
+        files = {"package.json": package(), "package-lock.json": LOCK}
+        with pytest.raises(BuildpackError, match="nothing says how the tests are run"):
+            SlugBuilder(cache_dir=tmp_path / "cache").test(write_tree(tmp_path / "app", files))
+
+
 # -- for real, from the registry -------------------------------------------------------------------------------
 
 
@@ -502,15 +522,20 @@ def test_real_apps(name: str, tmp_path: Path) -> None:
     """Built from the registry, booted, moved, rebuilt: the same slug each time, and nothing of the build in it."""
     source = shutil.copytree(APPS / f"node-{name}", tmp_path / "app")
     slug = SlugBuilder(cache_dir=tmp_path / "cache").build(source, tmp_path / "o.tgz")
-    with DynoRunner(store=tmp_path / "store") as runner:
+    for sandbox in ("auto", "landlock"):
+        check_served(slug, sandbox, tmp_path / sandbox)
+    check_moved(slug, tmp_path / "some where else")
+    check_rebuilds(name, slug, source, tmp_path)
+
+
+def check_served(slug: Slug, sandbox: str, store: Path) -> None:
+    """It boots at this level as well and answers; what only development needs is gone."""
+    with DynoRunner(store=store, sandbox=sandbox) as runner:
         web = runner.start(slug, "web")
         web.wait_up()
         assert get(f"{web.url}/") == "Hello from web.1, production\n"
         assert get(f"{web.url}/built") == "   built"
-        assert runner.run(slug, "node -e 'require(\"left-pad\")'").status == 1  # pruned
-
-    check_moved(slug, tmp_path / "some where else")
-    check_rebuilds(name, slug, source, tmp_path)
+        assert runner.run(slug, "node -e 'require(\"left-pad\")'").status == 1
 
 
 def check_moved(slug: Slug, place: Path) -> None:
@@ -541,6 +566,37 @@ def check_rebuilds(name: str, slug: Slug, source: Path, tmp_path: Path) -> None:
     nowhere = {f"{kind}_PROXY": "http://127.0.0.1:9" for kind in ("HTTP", "HTTPS")}
     offline = SlugBuilder(cache_dir=tmp_path / "cache", config_vars={**nowhere, "npm_config_fetch_retries": "0"})
     assert offline.build(source, tmp_path / "changed.tgz").diff_id != slug.diff_id
+
+
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("sandboxed")
+@pytest.mark.parametrize("name", ["npm", "yarn", "pnpm"])
+def test_the_contract_is_kept_with_dependencies(name: str) -> None:
+    """With each package manager, several builds of a real app break no rule of the buildpack contract."""
+    assert check_buildpack("nodejs", APPS / f"node-{name}", config_vars={"TOKEN": "t0ken-of-many-bytes"}) == ()
+
+
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.usefixtures("sandboxed")
+def test_a_native_module_is_compiled_the_same_twice(tmp_path: Path) -> None:
+    """What node-gyp compiles works in a dyno and is the same each time: its settings and objects are left out."""
+    files: dict[str, str | bytes] = {
+        "package.json": package(dependencies={"unix-dgram": "2.0.6"}),
+        "server.js": 'require("unix-dgram"); console.log("native ok")',
+    }
+    source = write_tree(tmp_path / "app", files)
+    first, second = (SlugBuilder(cache_dir=tmp_path / n).build(source, tmp_path / f"{n}.tgz") for n in "ab")
+    with DynoRunner(store=tmp_path / "store") as runner:
+        assert "native ok" in runner.run(first, "node server.js").output
+    made = [file.path for file in first.files() if "unix-dgram/build/" in file.path and not file.path.endswith("/")]
+
+    assert first.diff_id == second.diff_id
+    assert [path for path in made if path.endswith((".node", "Makefile", ".gypi", ".o"))] == [
+        "node_modules/unix-dgram/build/Release/unix_dgram.node"
+    ]
 
 
 @pytest.mark.network

@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from ..._tree import read_beneath
 from ..._version import __version__
+from ...command import Completed
 from ...environ import for_build
 from ...errors import BuildpackError, CommandFailedError
 from ...procfile import parse_procfile
@@ -23,6 +24,8 @@ _DEFAULTS = {
     "NODE_ENV": "production",
     "NODE_MODULES_CACHE": "true",
 }
+_IN_TESTS = {**_DEFAULTS, "NODE_ENV": "test"}
+_TEST = 'for found in "$1"/*/*/bin; do PATH="$found:$PATH"; done; exec npm test'
 _HEAP = {"NODE_OPTIONS": "--max_old_space_size=2560"}
 # Of config vars, what no build command is given besides those that `for_build` leaves out (contract.md 2.4).
 _NOT_FOR_BUILDS = {"BUILD_DIR", "CPATH", "CPPATH", "LANG", "LIBRARY_PATH", "PREFIX"}
@@ -52,12 +55,26 @@ class NodejsBuildpack:
 
     def compile(self, context: BuildContext) -> None:
         """Make ``node_modules`` and ``.profile.d``; unchanged modules come from the cache."""
+        self._compile(context, _DEFAULTS)
+
+    def test_compile(self, context: BuildContext) -> None:
+        """Compile with NODE_ENV=test, which leaves devDependencies in."""
+        self._compile(context, _IN_TESTS)
+
+    def test(self, context: BuildContext) -> Completed | None:
+        """Run ``npm test``, if package.json has such a script, with the app's package manager on PATH."""
+        if "test" not in read_package(context.build_dir).scripts:
+            return None
+        argv: tuple[str | Path, ...] = ("bash", "-c", _TEST, "bash", context.cache_dir / "nodejs/tools")
+        return context.run(argv, env=_build_env(context.config_vars, _IN_TESTS), check=False, show="raw")
+
+    def _compile(self, context: BuildContext, defaults: Mapping[str, str]) -> None:
         package = read_package(context.build_dir)
         manager = choose_manager(context.build_dir, package)
         _check_tree(context)
-        env = _build_env(context.config_vars)
+        env = _build_env(context.config_vars, defaults)
         context.say("-----> Creating runtime environment")
-        for name, value in _DEFAULTS.items():
+        for name, value in defaults.items():
             context.say(f"       {name}={'(a config var)' if name in context.config_vars else value}")
         context.say("-----> Installing binaries")
         told = ask(context, package, manager)
@@ -106,7 +123,7 @@ class _Compile:
             inside(self.context, "save", self._cached, key, self._how)
         self._prune()
         self._script("heroku-cleanup", "Cleanup")
-        inside(self.context, "finish", _PROFILE)
+        inside(self.context, "finish", _PROFILE, self.context.cache_dir / "nodejs")
         self._warn()
 
     def _install(self) -> None:
@@ -125,12 +142,11 @@ class _Compile:
             raise
 
     def _prune(self) -> None:
-        kept = keeps_dev_dependencies(self.env)
-        if not self._is_pruned:
-            self._say(f"-----> Keeping devDependencies{f': {kept}' if kept else ': there are none'}")
-            return
         self._say("-----> Pruning devDependencies")
-        self._run(self.tool.manager.prune)
+        if self._is_pruned:
+            self._run(self.tool.manager.prune)
+        else:
+            self._say(f"       Skipping: {keeps_dev_dependencies(self.env) or 'there are none'}")
 
     @property
     def _is_pruned(self) -> bool:
@@ -192,10 +208,10 @@ class _Compile:
         return hashlib.sha256(parts.encode()).hexdigest()
 
 
-def _build_env(config_vars: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the app's scripts: Heroku's defaults, overlaid by the config vars."""
+def _build_env(config_vars: Mapping[str, str], defaults: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the app's scripts: the *defaults*, overlaid by the config vars."""
     given = {n: v for n, v in for_build(config_vars).items() if n not in _NOT_FOR_BUILDS}
-    return {**_DEFAULTS, **_HEAP, "SOURCE_DATE_EPOCH": "315532800", **given}
+    return {**defaults, **_HEAP, "SOURCE_DATE_EPOCH": "315532800", **given}
 
 
 def _check_tree(context: BuildContext) -> None:

@@ -67,8 +67,10 @@ def carry(source: Path, target: Path, how: str) -> None:
         shutil.copy2(source / STATE, target / STATE)
 
 
-def finish(scripts: str) -> int:
+def finish(scripts: str, cached: str) -> int:
     """Remove what differs from build to build and no app reads; put the profile script into .profile.d."""
+    for builds in Path(cached).glob("pnpm/*/projects"):
+        remove(builds)  # where pnpm counts each build's directory for a project of its own
     for name in NOTES:
         remove(MODULES / name)
     remove(STATE)
