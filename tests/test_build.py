@@ -15,7 +15,7 @@ import pytest
 from slugkit._tree import remove_tree
 from slugkit.archive import Slug
 from slugkit.build import SlugBuilder, _workspace, heroku_text
-from slugkit.buildpacks import BuildContext, Detection, NotDetected, ReleaseDefaults
+from slugkit.buildpacks import BuildContext, Detection, NotDetected, ReleaseDefaults, builtin
 from slugkit.errors import (
     BuildpackError,
     BuildTimeoutError,
@@ -623,11 +623,12 @@ def test_no_buildpack(tmp_path: Path) -> None:
     with pytest.raises(NoBuildpackError) as caught:
         SlugBuilder(cache_dir=tmp_path / "cache").build(source, tmp_path / "o.tgz")
 
-    assert dict(caught.value.reasons) == {
-        "ruby": "no Gemfile",
-        "python": "no requirements.txt or requirements.in",
-        "procfile": "no Procfile",
-    }
+    reasons = dict(caught.value.reasons)
+    assert list(reasons) == [*(pack.name for pack in builtin()), "procfile", "static"]
+    assert reasons["nodejs"] == "no package.json"
+    assert reasons["python"] == "no requirements.txt or requirements.in"
+    assert reasons["procfile"] == "no Procfile"
+    assert reasons["static"] == "no index.html"
     assert "python: no requirements.txt" in str(caught.value)
 
 
@@ -637,8 +638,9 @@ def test_a_named_pack_that_does_not_apply(app: Path, tmp_path: Path) -> None:
         SlugBuilder(buildpacks=["python"], cache_dir=tmp_path / "c").build(app, tmp_path / "o.tgz")
     with pytest.raises(UnknownBuildpackError, match="'pyhton'") as caught:
         SlugBuilder(buildpacks=["pyhton"], cache_dir=tmp_path / "c").build(app, tmp_path / "o.tgz")
+    known = ", ".join(pack.name for pack in builtin())
     assert caught.value.hint == (
-        "buildpacks here: ruby, python, procfile, inline; or name a directory, a git URL, a .tgz file or URL"
+        f"buildpacks here: {known}, procfile, static, inline; or name a directory, a git URL, a .tgz file or URL"
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from slugkit.build import SlugBuilder
 from slugkit.build._choice import asked_for
 from slugkit.buildpacks import (
-    LAST_RESORT,
+    LAST_RESORTS,
     BuildContext,
     Buildpack,
     ClassicBuildpack,
@@ -34,6 +34,7 @@ from slugkit.events import BuildEvent, BuildpacksChosen, SeveralBuildpacksDetect
 from slugkit.testing import FakeBuildpack, RecordingRunner
 
 HELLO = Path(__file__).parent / "buildpacks/hello"
+BUILT_IN = [pack.name for pack in builtin()]
 
 # A module of a package that somebody installs: each attribute is what an entry point might name.
 MODULE = """
@@ -140,12 +141,12 @@ def names(packs: tuple[Buildpack, ...] | Iterator[Buildpack]) -> list[str]:
 # -- names -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["python", "procfile"])
+@pytest.mark.parametrize("name", ["nodejs", "python", "procfile", "static"])
 def test_a_built_in_pack_is_found_by_its_name(fetcher: Fetcher, name: str) -> None:
     """A built-in buildpack is what its name means, and is not looked for elsewhere."""
     found = find(name, "vendored", fetcher)
 
-    assert (found.name, type(found)) in {(pack.name, type(pack)) for pack in (*builtin(), LAST_RESORT)}
+    assert (found.name, type(found)) in {(pack.name, type(pack)) for pack in (*builtin(), *LAST_RESORTS)}
 
 
 @pytest.mark.parametrize("name", ["inline", "heroku-community/inline"])
@@ -201,8 +202,8 @@ def test_an_unknown_name_lists_the_known_ones(
     for look in (find, find_for_app):
         with pytest.raises(UnknownBuildpackError) as caught:
             look(name, "vendored", fetcher)
-        assert caught.value.known == ("ruby", "python", "procfile", "inline", "fortran")
-        assert "buildpacks here: ruby, python, procfile, inline, fortran" in str(caught.value.hint)
+        assert caught.value.known == (*BUILT_IN, "procfile", "static", "inline", "fortran")
+        assert f"buildpacks here: {', '.join(BUILT_IN)}, procfile, static, inline, fortran" in str(caught.value.hint)
     assert list(app.iterdir()) == []
 
 
@@ -275,7 +276,7 @@ def test_a_broken_installed_pack_does_not_stop_detection(
     with pytest.raises(NoBuildpackError) as caught:
         builder.detect(app)
     reasons = dict(caught.value.reasons)
-    assert list(reasons) == ["ruby", "python", "broken", "cobol", "procfile"]
+    assert list(reasons) == [*BUILT_IN, "broken", "cobol", "procfile", "static"]
     assert reason in reasons["broken"]
 
     (app / "main.cob").write_text("")
@@ -283,20 +284,23 @@ def test_a_broken_installed_pack_does_not_stop_detection(
 
 
 def test_detection_tries_built_in_packs_first(installed: Installed, app: Path, tmp_path: Path) -> None:
-    """Built-in packs are tried before installed ones, these in the order of their names, and Procfile last of all."""
+    """Built-in packs are tried before installed ones, these by name; Procfile and static last of all."""
     installed.offer(zebra="{}:pack", ada="{}:factory")
     for name, content in (("requirements.txt", ""), ("main.cob", ""), ("Procfile", "web: x\n")):
         (app / name).write_text(content)
     events: list[BuildEvent] = []
     builder = SlugBuilder(cache_dir=tmp_path / "cache", sandbox="none", on_event=events.append)
 
-    assert names(detectable()) == ["ruby", "python", "cobol", "cobol"]
+    assert names(detectable()) == [*BUILT_IN, "cobol", "cobol"]
     assert builder.detect(app).name == "Python"
     assert SeveralBuildpacksDetected(("Python", "COBOL", "COBOL")) in events
     (app / "requirements.txt").unlink()
     assert builder.detect(app).name == "COBOL"
     (app / "main.cob").unlink()
+    (app / "index.html").write_text("")
     assert builder.detect(app).name == "Procfile"
+    (app / "Procfile").unlink()
+    assert builder.detect(app).name == "Static"
 
 
 def test_an_installed_pack_cannot_take_a_name_that_is_taken(installed: Installed, fetcher: Fetcher) -> None:

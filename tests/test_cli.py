@@ -1384,7 +1384,7 @@ def test_detect_shows_why_not(here: Path, capsys: pytest.CaptureFixture[str]) ->
     ("pack", "code", "hint"),
     [
         ("heroku/python", "buildpack.fetch-failed", "on GitHub: https://github.com/heroku/python"),
-        ("cobol", "buildpack.unknown", "buildpacks here: ruby, python, procfile, inline; or name"),
+        ("cobol", "buildpack.unknown", "python, procfile, static, inline; or name"),
         ("http://127.0.0.1:9/pack.tgz", "buildpack.fetch-failed", "set https_proxy, SSL_CERT_FILE"),
     ],
 )

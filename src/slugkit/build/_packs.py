@@ -10,7 +10,7 @@ from attrs import define, evolve, frozen
 from .. import _log
 from .._version import __version__
 from ..buildpacks import (
-    LAST_RESORT,
+    LAST_RESORTS,
     BuildContext,
     Buildpack,
     Detection,
@@ -72,9 +72,11 @@ class Packs:
             return self.asked_for[0], self._applies(self.asked_for[0], self.context)
         tried = [(pack, self._detect(pack, self.context)) for pack in detectable(self.runtime)]
         found = [(pack, answer) for pack, answer in tried if isinstance(answer, Detection)]
-        if not found:
-            tried.append((LAST_RESORT, self._detect(LAST_RESORT, self.context)))
-            found = [(pack, answer) for pack, answer in tried if isinstance(answer, Detection)]
+        for pack in () if found else LAST_RESORTS:
+            answer = self._detect(pack, self.context)
+            tried.append((pack, answer))
+            if isinstance(answer, Detection):
+                return pack, answer
         if not found:
             noes = ((pack, answer) for pack, answer in tried if not isinstance(answer, Detection))
             raise NoBuildpackError(tuple((pack.name, no.reason or "it does not apply") for pack, no in noes))

@@ -13,15 +13,17 @@ from ._contract import (
     Testing,
 )
 from ._fetch import Fetcher
-from ._find import INLINE, LAST_RESORT, builtin, detectable, find, find_for_app
+from ._find import INLINE, LAST_RESORTS, builtin, detectable, find, find_for_app
 from ._origin import Origin, parse_origin, without_credentials
 from ._procfile_only import ProcfileBuildpack
+from .nodejs import NodejsBuildpack
 from .python import PythonBuildpack, Runtime
 from .ruby import RubyBuildpack
+from .static import StaticBuildpack
 
 __all__ = [
     "INLINE",
-    "LAST_RESORT",
+    "LAST_RESORTS",
     "SCRIPTS",
     "BuildContext",
     "Buildpack",
@@ -29,6 +31,7 @@ __all__ = [
     "Detection",
     "Exporting",
     "Fetcher",
+    "NodejsBuildpack",
     "NotDetected",
     "Offering",
     "Origin",
@@ -38,6 +41,7 @@ __all__ = [
     "Reporting",
     "RubyBuildpack",
     "Runtime",
+    "StaticBuildpack",
     "Testing",
     "builtin",
     "detectable",

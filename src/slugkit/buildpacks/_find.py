@@ -11,18 +11,20 @@ from ._fetch import Fetcher
 from ._installed import installed, load
 from ._origin import Origin, parse_origin, without_credentials
 from ._procfile_only import ProcfileBuildpack
+from .nodejs import NodejsBuildpack
 from .python import PythonBuildpack, Runtime
 from .ruby import RubyBuildpack
+from .static import StaticBuildpack
 
-#: Tried when nothing else claims the app.
-LAST_RESORT: Buildpack = ProcfileBuildpack()
+#: Tried in turn when nothing else claims the app: whoever has an index.html may have written a Procfile besides.
+LAST_RESORTS: tuple[Buildpack, ...] = (ProcfileBuildpack(), StaticBuildpack())
 #: The name of the app's own bin/detect and bin/compile as a buildpack (contract.md 2.8).
 INLINE = "inline"
 
 
 def builtin(runtime: Runtime = "vendored") -> tuple[Buildpack, ...]:
     """Return the built-in buildpacks in the order they are tried; the first that claims the app gets it."""
-    return (RubyBuildpack(), PythonBuildpack(runtime))
+    return (RubyBuildpack(), NodejsBuildpack(), PythonBuildpack(runtime))
 
 
 def detectable(runtime: Runtime = "vendored") -> Iterator[Buildpack]:
@@ -84,7 +86,7 @@ def find_for_app(buildpack: str, runtime: Runtime, fetcher: Fetcher) -> Buildpac
 def _named(name: str, runtime: Runtime) -> Buildpack | None:
     if name in {INLINE, "heroku-community/inline"}:
         return ClassicBuildpack(None, INLINE, INLINE)
-    known = {pack.name: pack for pack in (*builtin(runtime), LAST_RESORT)}
+    known = {pack.name: pack for pack in (*builtin(runtime), *LAST_RESORTS)}
     if name in known:
         return known[name]
     if "/" in name or name.startswith("."):
@@ -101,7 +103,7 @@ def _is_directory(text: str) -> bool:
 
 
 def _names() -> tuple[str, ...]:
-    return (*(pack.name for pack in (*builtin(), LAST_RESORT)), INLINE, *installed())
+    return (*(pack.name for pack in (*builtin(), *LAST_RESORTS)), INLINE, *installed())
 
 
 class _Broken:

@@ -1,0 +1,144 @@
+"""The steps of the Node.js buildpack that touch the app's files, run inside the build's sandbox.
+
+A script on its own (``python -I -S``), standard library only: the tree may be hostile, and in here its links lead
+nowhere that matters. The working directory is the tree.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+MODULES = Path("node_modules")
+STATE = Path(".yarn/install-state.gz")
+# What package managers note for themselves: times, and directories of the build.
+NOTES = (
+    *(".cache", ".modules.yaml", ".yarn-integrity", ".yarn-state.yml"),
+    *(".pnpm-workspace-state.json", ".pnpm-workspace-state-v1.json"),
+)
+# What node-gyp leaves beside the module it has made: its own settings and what was compiled on the way.
+LEFT_BY_GYP = ("Makefile", "config.gypi", "*.mk", "*.Makefile", "gyp-*-tool", "*/.deps", "*/obj", "*/obj.target")
+
+
+def clear() -> int:
+    """Remove what an install is to make."""
+    remove(MODULES)
+    remove(STATE)
+    return 0
+
+
+def restore(cached: str, key: str, how: str) -> int:
+    """Bring the modules that *key* names back from the cache; 3 when they are not there."""
+    cache = Path(cached)
+    if not (cache / "key").is_file() or (cache / "key").read_text() != key:
+        return 3
+    clear()
+    carry(cache, Path(), how)
+    return 0
+
+
+def save(cached: str, key: str, how: str) -> int:
+    """Put the modules into the cache, in place of those before."""
+    cache = Path(cached)
+    remove(cache)
+    cache.mkdir(parents=True)
+    carry(Path(), cache, how)
+    (cache / "key").write_text(key)
+    return 0
+
+
+def forget(cached: str) -> int:
+    """Remove the modules from the cache."""
+    remove(Path(cached))
+    return 0
+
+
+def carry(source: Path, target: Path, how: str) -> None:
+    """Take the modules from one tree to another, by hard links where nothing edits them afterwards."""
+    if (source / MODULES).is_dir():
+        copy = link_or_copy if how == "link" else shutil.copy2
+        shutil.copytree(source / MODULES, target / MODULES, symlinks=True, copy_function=copy)
+    if (source / STATE).is_file():
+        (target / STATE).parent.mkdir(exist_ok=True)
+        shutil.copy2(source / STATE, target / STATE)
+
+
+def finish(scripts: str, cached: str) -> int:
+    """Remove what differs from build to build and no app reads; put the profile script into .profile.d."""
+    for builds in Path(cached).glob("pnpm/*/projects"):
+        remove(builds)  # where pnpm counts each build's directory for a project of its own
+    for name in NOTES:
+        remove(MODULES / name)
+    remove(STATE)
+    if STATE.parent.is_dir() and not os.listdir(STATE.parent):
+        STATE.parent.rmdir()
+    for gyp in list(MODULES.rglob("binding.gyp")):
+        for pattern in LEFT_BY_GYP:
+            for path in list((gyp.parent / "build").glob(pattern)):
+                remove(path)
+    Path(".profile.d").mkdir(exist_ok=True)
+    for script in Path(scripts).glob("*.sh"):
+        shutil.copyfile(script, Path(".profile.d", script.name))
+    return 0
+
+
+def tool(downloaded: str, target: str, package: str, digest: str) -> int:
+    """Make a package manager out of its package, with its commands in bin/; 4 when it is not what *digest* says."""
+    archive = next(Path(downloaded).glob("*.tgz"))
+    place = Path(target)
+    for other in place.parent.glob("*"):
+        remove(other)  # of a manager the version in use is kept, not its history
+    making = place.with_name(f".{place.name}")
+    (making / "package").mkdir(parents=True)
+    unpack = ("tar", "-xzf", archive, "-C", making / "package", "--strip-components=1", "--no-same-owner")
+    subprocess.run(unpack, check=True)
+    commands = json.loads((making / "package/package.json").read_text())["bin"]
+    if isinstance(commands, str):
+        commands = {place.name.rpartition("-")[0]: commands}
+    if digest and not is_it(archive if package != "@yarnpkg/cli-dist" else making / "package/bin/yarn.js", digest):
+        return 4
+    (making / "bin").mkdir()
+    for name, path in commands.items():
+        (making / "package" / path).chmod(0o755)
+        (making / "bin" / name).symlink_to(Path("../package", path))
+    making.rename(place)
+    remove(Path(downloaded))
+    return 0
+
+
+def is_it(file: Path, digest: str) -> bool:
+    """Return whether *digest*, "sha512.<hex>", is that of *file*: of Yarn 2 and later corepack takes the program's."""
+    kind, _, expected = digest.partition(".")
+    return kind in hashlib.algorithms_guaranteed and hashlib.new(kind, file.read_bytes()).hexdigest() == expected
+
+
+def remove(path: Path) -> None:
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+STEPS: dict[str, Callable[..., int]] = {
+    "clear": clear,
+    "restore": restore,
+    "save": save,
+    "forget": forget,
+    "finish": finish,
+    "tool": tool,
+}
+
+if __name__ == "__main__":
+    step, *arguments = sys.argv[1:]
+    sys.exit(STEPS[step](*arguments))

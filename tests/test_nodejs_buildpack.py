@@ -1,0 +1,611 @@
+"""The Node.js buildpack: as values with a recording runner, and for real, with and without the npm registry."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slugkit.archive import Slug
+from slugkit.build import SlugBuilder, heroku_text
+from slugkit.buildpacks import Detection, NodejsBuildpack, NotDetected
+from slugkit.command import Completed
+from slugkit.dyno import DynoRunner
+from slugkit.errors import BuildpackError, CompileFailedError
+from slugkit.events import BuildEvent, BuildLine
+from slugkit.testing import RecordingRunner, check_buildpack, fake_context, write_tree
+from support import lines
+from test_multi_buildpack import check_golden
+
+APPS = Path(__file__).parent / "apps"
+YARN_2 = "# generated\n\n__metadata:\n  version: 8\n"
+YARN_1 = "# yarn lockfile v1\n"
+Answer = Callable[[tuple[str | Path, ...]], Completed]
+TOLD = {"node": "20.1.0", "abi": "115", "prefix": "/usr", "headers": False, "npm": "10.5.0", "satisfied": {}}
+
+
+def package(**fields: Any) -> str:  # noqa: ANN401 - whatever JSON holds
+    return json.dumps({"name": "hello", "version": "1.0.0", **fields})
+
+
+def machine(fails: str = "", said: str = "", view: str = "", **told: Any) -> Answer:  # noqa: ANN401 - JSON
+    """Return the answers of a machine with an empty cache, of which _ask.cjs tells *told*; what *fails* says *said*."""
+
+    def answer(argv: tuple[str | Path, ...]) -> Completed:
+        if any(isinstance(argument, Path) and argument.name == "_ask.cjs" for argument in argv):
+            known = json.loads(str(argv[2]))["versions"]
+            best = known[-1] if len(known) > 1 else None
+            return Completed(0, json.dumps({**TOLD, "best": best, **told}))
+        if "view" in argv:
+            return Completed(0, view)
+        if fails and fails in argv:
+            return Completed(1, said)
+        return Completed(3 if "restore" in argv else int(argv[0] == "test"), "")
+
+    return answer
+
+
+def compiled(
+    root: Path,
+    files: dict[str, str | bytes],
+    answer: Answer | None = None,
+    config_vars: dict[str, str] | None = None,
+) -> tuple[RecordingRunner, list[str]]:
+    """Compile *files* with a recording runner; return it and what the pack says."""
+    said: list[str] = []
+    run = RecordingRunner(answer or machine())
+    context = fake_context(root, run=run, config_vars=config_vars or {}, say=said.append)
+    write_tree(context.build_dir, files)
+    NodejsBuildpack().compile(context)
+    return run, said
+
+
+def commands(run: RecordingRunner) -> list[str]:
+    """Return what was run: the steps of _inside.py by name, a manager's command whole."""
+    short = []
+    for call in run.calls:
+        names = [argument if isinstance(argument, str) else argument.name for argument in call]
+        if "_inside.py" in names:
+            short.append(names[names.index("_inside.py") + 1])
+        elif names[0] == "bash":
+            short.append(" ".join(names[5:]))
+    return short
+
+
+# -- detect ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("files", "answer"),
+    [
+        ({"package.json": "{}"}, Detection("Node.js")),
+        ({"sub/package.json": "{}"}, NotDetected("no package.json")),
+        ({"package.json/": ""}, NotDetected("no package.json")),
+        (
+            {".slugignore": "a\npackage.json \n"},
+            NotDetected("package.json is listed in .slugignore: remove that line"),
+        ),
+        ({".gitignore": "package.json\r\n"}, NotDetected("package.json is listed in .gitignore: remove that line")),
+        ({".gitignore": "/package.json\nx package.json\n"}, NotDetected("no package.json")),
+    ],
+)
+def test_detect(tmp_path: Path, files: dict[str, str | bytes], answer: Detection | NotDetected) -> None:
+    """An app is Node.js when package.json is a file; when a whole line of an ignore file names it, that is said."""
+    context = fake_context(tmp_path)
+    write_tree(context.build_dir, files)
+
+    assert NodejsBuildpack().detect(context) == answer
+
+
+# -- what is run -----------------------------------------------------------------------------------------------
+
+SCRIPTS = {
+    "heroku-cleanup": "d",
+    "heroku-prebuild": "a",
+    "build": "b",
+}
+
+
+def test_scripts_run_in_herokus_order(tmp_path: Path) -> None:
+    """heroku-prebuild, install, build, cache save, prune, heroku-cleanup (contract.md 8.4)."""
+    files: dict[str, str | bytes] = {
+        "package.json": package(scripts=SCRIPTS, devDependencies={"x": "1.0.0"}),
+        "package-lock.json": "{}",
+    }
+    run, _ = compiled(tmp_path, files)
+
+    assert commands(run) == [
+        "npm run heroku-prebuild",
+        "restore",
+        "clear",
+        "npm ci --include=dev",
+        "npm run build",
+        "save",
+        "npm prune --omit=dev",
+        "npm run heroku-cleanup",
+        "finish",
+    ]
+
+
+def test_heroku_postbuild_stands_for_build(tmp_path: Path) -> None:
+    """Of heroku-postbuild and build only the first is run."""
+    scripts = {"heroku-postbuild": "c", "build": "b"}
+    run, _ = compiled(tmp_path, {"package.json": package(scripts=scripts), "package-lock.json": "{}"})
+
+    assert [command for command in commands(run) if "run" in command] == ["npm run heroku-postbuild"]
+
+
+def test_unchanged_modules_are_restored(tmp_path: Path) -> None:
+    """When the cache has the modules of this package.json and lockfile, nothing is installed."""
+    run, _ = compiled(tmp_path, {"package.json": package(), "package-lock.json": "{}"}, _hit)
+
+    assert commands(run) == ["restore", "finish"]
+
+
+def _hit(argv: tuple[str | Path, ...]) -> Completed:
+    done = machine()(argv)
+    return Completed(0, done.output) if "restore" in argv else done
+
+
+@pytest.mark.parametrize(
+    ("files", "install", "prune"),
+    [
+        ({"package-lock.json": "{}"}, "npm ci --include=dev", "npm prune --omit=dev"),
+        ({"npm-shrinkwrap.json": "{}", "package-lock.json": "{}"}, "npm ci --include=dev", "npm prune --omit=dev"),
+        ({}, "npm install --no-package-lock --include=dev", "npm prune --omit=dev --no-package-lock"),
+        (
+            {"yarn.lock": YARN_1},
+            "yarn install --frozen-lockfile --production=false",
+            "yarn install --production=true --ignore-scripts --frozen-lockfile",
+        ),
+        ({"yarn.lock": YARN_2}, "yarn install --immutable", "yarn workspaces focus --all --production"),
+        (
+            {"pnpm-lock.yaml": "lockfileVersion: '9.0'\n"},
+            "pnpm install --frozen-lockfile --prod=false",
+            "pnpm prune --prod --ignore-scripts",
+        ),
+    ],
+)
+def test_the_lockfile_chooses_the_manager(
+    tmp_path: Path, files: dict[str, str | bytes], install: str, prune: str
+) -> None:
+    """npm, Yarn 1, Yarn 2 and later, pnpm: each installs what its lockfile says and no other, and prunes."""
+    run, _ = compiled(tmp_path, {"package.json": package(devDependencies={"x": "1"}), **files})
+    ours = [command for command in commands(run) if command.split()[0] in {"npm", "yarn", "pnpm"}]
+
+    assert ours[0].startswith(install)
+    assert ours[1].startswith(prune)
+
+
+@pytest.mark.parametrize(
+    ("files", "fields", "downloaded"),
+    [
+        ({"package-lock.json": "{}"}, {}, None),
+        ({"package-lock.json": "{}"}, {"packageManager": "npm@10.5.0"}, None),
+        ({"package-lock.json": "{}"}, {"packageManager": "npm@9.9.0"}, "npm@9.9.0"),
+        ({"yarn.lock": YARN_1}, {}, "yarn@1.22.22"),
+        ({"yarn.lock": YARN_2}, {}, "@yarnpkg/cli-dist@4.18.1"),
+        ({"yarn.lock": YARN_2}, {"packageManager": "yarn@3.8.0+sha224.00"}, "@yarnpkg/cli-dist@3.8.0"),
+        ({}, {"packageManager": "pnpm@9.1.0"}, "pnpm@9.1.0"),
+        ({"pnpm-lock.yaml": "lockfileVersion: '9.0'\n"}, {}, "pnpm@10.34.9"),
+        ({"pnpm-lock.yaml": "lockfileVersion: '6.0'\n"}, {}, "pnpm@8.15.9"),
+        ({"pnpm-lock.yaml": "lockfileVersion: 5.4\n"}, {}, "pnpm@7.33.7"),
+        ({"pnpm-lock.yaml": ""}, {"engines": {"pnpm": "9.x"}}, "pnpm@9.2.0"),
+    ],
+)
+def test_a_manager_is_installed_at_one_version(
+    tmp_path: Path, files: dict[str, str | bytes], fields: dict[str, Any], downloaded: str | None
+) -> None:
+    """PackageManager decides, then engines, then the lockfile's own format; npm as it is here needs no download."""
+    run, _ = compiled(tmp_path, {"package.json": package(**fields), **files}, machine(view='["9.1.0", "9.2.0"]'))
+    packs = [str(call[2]) for call in run.calls if call[:2] == ("npm", "pack")]
+
+    assert packs == ([downloaded] if downloaded else [])
+
+
+def test_a_missing_lockfile_is_warned_of(tmp_path: Path) -> None:
+    """Without a lockfile the build goes on, and says what to do about it."""
+    _, said = compiled(tmp_path, {"package.json": package()})
+
+    assert " !     There is no lockfile: versions may differ from build to build" in said
+
+
+@pytest.mark.parametrize(
+    ("config_vars", "pruned"),
+    [
+        ({}, True),
+        ({"NPM_CONFIG_PRODUCTION": "false"}, False),
+        ({"YARN_PRODUCTION": "false"}, False),
+        ({"PNPM_SKIP_PRUNING": "true"}, False),
+        ({"NODE_ENV": "staging"}, False),
+    ],
+)
+def test_pruning_can_be_declined(tmp_path: Path, config_vars: dict[str, str], pruned: bool) -> None:  # noqa: FBT001 - a case
+    """The variables by which Heroku's users keep devDependencies keep them here."""
+    files: dict[str, str | bytes] = {"package.json": package(devDependencies={"x": "1"}), "package-lock.json": "{}"}
+    run, _ = compiled(tmp_path, files, config_vars=config_vars)
+
+    assert ("npm prune --omit=dev" in commands(run)) is pruned
+
+
+def test_config_vars_reach_scripts_only_if_harmless(tmp_path: Path) -> None:
+    """Defaults stand where no config var is; PATH, LD_PRELOAD and their like never enter a build (contract.md 2.4)."""
+    files: dict[str, str | bytes] = {"package.json": package(scripts={"build": "x"}), "package-lock.json": "{}"}
+    config_vars = {"NODE_ENV": "staging", "TOKEN": "secret", "LD_PRELOAD": "/x", "PATH": "/x", "LANG": "x"}
+    run, said = compiled(tmp_path, files, config_vars=config_vars)
+    envs = [env for call, env in zip(run.calls, run.envs, strict=True) if call[0] == "bash"]
+
+    assert len(envs) == 2
+    for env in envs:
+        assert env["NODE_ENV"] == "staging"
+        assert env["TOKEN"] == "secret"
+        assert env["NODE_OPTIONS"] == "--max_old_space_size=2560"
+        assert env["NPM_CONFIG_LOGLEVEL"] == "error"
+        assert not {"LD_PRELOAD", "PATH", "LANG"} & set(env)
+    assert "secret" not in repr((run.calls, said))
+
+
+def keys(tmp_path: Path, *trees: dict[str, str | bytes], **config_vars: str) -> list[str | None]:
+    """Return the cache key of each tree, None where its modules are not cached."""
+    found: list[str | None] = []
+    for number, tree in enumerate(trees):
+        run, _ = compiled(tmp_path / str(number), {"package-lock.json": "{}", **tree}, config_vars=config_vars)
+        found.append(next((str(call[-2]) for call in run.calls if "restore" in call), None))
+    return found
+
+
+def test_the_key_covers_what_decides_an_install(tmp_path: Path) -> None:
+    """Modules are made anew when package.json, the lockfile or a settings file of the manager has changed."""
+    plain: dict[str, str | bytes] = {"package.json": package()}
+    first, same, *others = keys(
+        tmp_path,
+        plain,
+        {**plain, "other.js": "1"},
+        {"package.json": package(dependencies={"x": "1"})},
+        {**plain, "package-lock.json": "{ }"},
+        {**plain, ".npmrc": "legacy-peer-deps=true\n"},
+    )
+
+    assert first == same
+    assert first is not None
+    assert len({first, *others}) == 4
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"package.json": package(dependencies={"x": "file:lib"})},
+        {"package.json": package(dependencies={"x": "../lib"})},
+        {"package.json": package(dependencies={"x": "someone/repository"})},
+        {"package.json": package(devDependencies={"x": "git+ssh://host/x.git"})},
+        {"package.json": package(resolutions={"x": "patch:x@1#./x.patch"})},
+        {"package.json": package(pnpm={"patchedDependencies": {"x": "x.patch"}})},
+        {"package.json": package(workspaces=["packages/*"])},
+        {"package.json": package(scripts={"postinstall": "node make.js"})},
+        {"package.json": package(), "binding.gyp": "{}"},
+        {"package.json": package(), "pnpm-workspace.yaml": "packages:\n  - a\n"},
+    ],
+)
+def test_modules_made_of_the_apps_files_are_never_cached(tmp_path: Path, files: dict[str, str | bytes]) -> None:
+    """Where an install reads or runs other files of the app, its lists do not tell what comes of it."""
+    assert keys(tmp_path, files) == [None]
+
+
+def test_node_modules_cache_can_be_switched_off(tmp_path: Path) -> None:
+    """NODE_MODULES_CACHE=false installs everything anew."""
+    assert keys(tmp_path, {"package.json": package()}, NODE_MODULES_CACHE="false") == [None]
+
+
+# -- errors ----------------------------------------------------------------------------------------------------
+
+LOCKED: dict[str, str | bytes] = {"package.json": package(), "package-lock.json": "{}"}
+
+
+@pytest.mark.parametrize(
+    ("files", "answer", "reason", "fix"),
+    [
+        ({"package.json": "{,}"}, machine(), r"package\.json is no JSON: .* line 1 column 2", "correct it"),
+        ({"package.json": "[]"}, machine(), r"package\.json is no JSON object", "write one"),
+        ({"package.json": "[" * 10**5}, machine(), r"package\.json is no JSON", "correct it"),
+        (
+            {**LOCKED, "yarn.lock": "", "pnpm-lock.yaml": ""},
+            machine(),
+            r"several lockfiles: package-lock\.json, yarn\.lock, pnpm-lock\.yaml",
+            "keep the one",
+        ),
+        (
+            {"package.json": package(packageManager="pnpm@9.1.0"), "yarn.lock": ""},
+            machine(),
+            r"package\.json: packageManager is pnpm@9\.1\.0, but the lockfile is yarn\.lock",
+            "remove yarn.lock",
+        ),
+        ({"package.json": package(packageManager="yarn@^4")}, machine(), r"packageManager is 'yarn@\^4'", "yarn@4"),
+        ({"package.json": package(packageManager={})}, machine(), r"packageManager is \{\}", "name@version"),
+        ({"package.json": package(packageManager="bun@1.0.0")}, machine(), r"packageManager is bun", "npm, yarn"),
+        (
+            {**LOCKED, "package.json": package(engines={"node": "22.x"})},
+            machine(satisfied={"node": False}),
+            r"package\.json: engines\.node asks for 22\.x, this machine has Node\.js 20\.1\.0",
+            "change engines.node",
+        ),
+        (
+            {**LOCKED, "package.json": package(engines={"node": "latest"})},
+            machine(satisfied={"node": None}),
+            r"package\.json: engines\.node is 'latest', no range of versions",
+            "20.x",
+        ),
+        (
+            {**LOCKED, "package.json": package(engines={"npm": "99.x"})},
+            machine(satisfied={"npm": False}),
+            r"package\.json: engines\.npm asks for 99\.x, no such version",
+            "change engines.npm",
+        ),
+        (LOCKED, machine(npm=None), r"there is no npm on the build's PATH", "apt-get install nodejs npm"),
+        (LOCKED, lambda _: Completed(127, ""), r"there is no node on the build's PATH", "apt-get install nodejs"),
+        (LOCKED, lambda _: Completed(1, ""), r"node and npm do not work together", "apt-get install nodejs"),
+        (
+            LOCKED,
+            machine(fails="ci", said="gyp info\ngyp ERR! not ok\nnpm error\n"),
+            r"a native module could not be compiled by node-gyp",
+            "apt-get install g++ make python3 libnode-dev",
+        ),
+        (
+            {"package.json": package(packageManager="pnpm@9.1.0+sha512.00")},
+            lambda argv: Completed(4, "") if "tool" in argv else machine()(argv),
+            r"package\.json: pnpm@9\.1\.0 is not what the digest in packageManager says",
+            "corepack use pnpm@9.1.0",
+        ),
+    ],
+)
+def test_errors_name_the_file_and_the_fix(
+    tmp_path: Path, files: dict[str, str | bytes], answer: Answer, reason: str, fix: str
+) -> None:
+    """Each error says which file, what is wrong with it, and what to do, in at most eight lines."""
+    with pytest.raises(BuildpackError, match=reason) as caught:
+        compiled(tmp_path, files, answer)
+
+    assert fix in caught.value.fix
+    assert f"{caught.value}\n{caught.value.fix}".count("\n") < 8
+
+
+@pytest.mark.parametrize("name", [".profile.d", "node_modules", ".yarn"])
+def test_links_where_the_pack_writes_are_refused(tmp_path: Path, name: str) -> None:
+    """A source that has a link where the pack would write is refused by name."""
+    context = fake_context(tmp_path, run=RecordingRunner(machine()))
+    write_tree(context.build_dir, LOCKED)
+    (context.build_dir / name).symlink_to("/tmp")
+    with pytest.raises(BuildpackError, match=f"the source has a link at {name}"):
+        NodejsBuildpack().compile(context)
+
+
+@pytest.mark.parametrize("command", ["yarn start", "pnpm run web"])
+def test_a_procfile_that_starts_a_manager_is_warned_of(tmp_path: Path, command: str) -> None:
+    """Yarn and pnpm are not in a slug: a Procfile that starts one is told to use npm."""
+    _, said = compiled(tmp_path, {**LOCKED, "Procfile": f"web: {command}\n"})
+
+    assert f" !     Procfile: web starts {command.split(maxsplit=1)[0]}, which is not in the slug: use npm run" in said
+
+
+def test_nothing_to_start_is_warned_of(tmp_path: Path) -> None:
+    """An app without a start script, a server.js and a Procfile cannot be started, and the build says so."""
+    _, said = compiled(tmp_path / "none", LOCKED)
+    _, fine = compiled(tmp_path / "server", {**LOCKED, "server.js": ""})
+
+    assert any("Nothing says how the app is started" in line for line in said)
+    assert not any("Nothing says how" in line for line in fine)
+
+
+# -- for real, without the registry ----------------------------------------------------------------------------
+
+SERVER = """
+require("node:http").createServer((request, response) => response.end(`${process.env.NODE_ENV}\\n`))
+  .listen(process.env.PORT, () => console.log("listening"));
+"""
+LOCK = json.dumps({"name": "hello", "version": "1.0.0", "lockfileVersion": 3, "packages": {"": {"name": "hello"}}})
+ALONE: dict[str, str | bytes] = {
+    "package.json": package(scripts={"start": "node server.js", "build": "echo built >built.txt"}),
+    "package-lock.json": LOCK,
+    "server.js": SERVER,
+}
+
+
+def text_of(events: list[BuildEvent]) -> str:
+    """Return the transcript, with versions, times and sizes that differ from machine to machine made one."""
+    text = "".join(f"{line}\n" for event in events for line in heroku_text(event))
+    text = re.sub(r"\b\d+\.\d+\.\d+ of this machine, and npm \S+", "N.N.N of this machine, and npm N.N.N", text)
+    return re.sub(r"up to date in .*", "up to date in Ns", re.sub(r"Done: .*", "Done: 2K", text))
+
+
+@pytest.mark.usefixtures("sandboxed")
+class TestAlone:
+    """An app without dependencies needs no registry."""
+
+    def test_transcript_profile_and_another_path(self, tmp_path: Path) -> None:
+        """The build prints what Heroku's users know; dynos get its variables; the slug runs anywhere, for anyone."""
+        events: list[BuildEvent] = []
+        builder = SlugBuilder(cache_dir=tmp_path / "cache", on_event=events.append)
+        slug = builder.build(write_tree(tmp_path / "app", ALONE), tmp_path / "o.tgz")
+        line = "echo $NODE_ENV $WEB_MEMORY $((WEB_CONCURRENCY >= 1)) ${PATH##*:}; cat built.txt"
+        with DynoRunner(store=tmp_path / "store") as runner:
+            web = runner.start(slug, "web")
+            web.wait_up()
+            assert web.state == "up"
+            assert runner.run(slug, line).output == "production 512 1 /app/node_modules/.bin\nbuilt\n"
+            chosen = runner.run(slug, line, config_vars={"NODE_ENV": "x", "WEB_MEMORY": "0", "WEB_CONCURRENCY": "3"})
+            assert chosen.output == "x 0 1 /app/node_modules/.bin\nbuilt\n"
+            odd = runner.run(slug, "echo $WEB_CONCURRENCY", config_vars={"WEB_MEMORY": "0"})
+            assert odd.output == "1\n"
+
+        check_golden("nodejs.txt", text_of(events))
+        assert slug.process_types == {"web": "npm start"}
+        assert slug.manifest.platform is not None
+        assert slug.manifest.platform.interpreter == os.path.dirname(os.path.dirname(shutil.which("node") or ""))
+
+    def test_a_range_that_this_node_is_not_in(self, tmp_path: Path) -> None:
+        """The semver of npm itself judges engines: 4.x is refused with both versions, >=4 <5 || >=16 is fine."""
+        app = write_tree(tmp_path / "app", {**ALONE, "package.json": package(engines={"node": "4.x"})})
+        with pytest.raises(CompileFailedError) as caught:
+            SlugBuilder(cache_dir=tmp_path / "cache").build(app, tmp_path / "o.tgz")
+        assert re.search(r"engines\.node asks for 4\.x, this machine has Node\.js \d+\.", str(caught.value))
+        assert len(str(caught.value).splitlines()) + 1 <= 8
+
+        write_tree(app, {"package.json": package(engines={"node": ">=4 <5 || >=16"})})
+        SlugBuilder(cache_dir=tmp_path / "cache").build(app, tmp_path / "o.tgz")
+
+    def test_hostile_scripts_write_nowhere_else(self, tmp_path: Path) -> None:
+        """Its preinstall may try the host's home, /etc, another app's cache: nothing of it is seen afterwards."""
+        other = write_tree(tmp_path / "other-cache", {"cache/nodejs/modules/key": "k"})
+        outside = write_tree(tmp_path / "outside", {})
+        outside.mkdir()
+        places = [outside, Path("/etc"), Path("/usr/lib"), Path.home(), other / "cache/nodejs/modules"]
+        tries = "; ".join(f"mkdir -p {place}; echo x >{place}/slugkit-escaped" for place in places)
+        scripts = {"preinstall": f"{tries}; ln -s {outside} node_modules; ln -sfn {outside} .profile.d; true"}
+        app = write_tree(tmp_path / "app", {"package.json": package(scripts=scripts), "server.js": SERVER})
+        events: list[BuildEvent] = []
+        try:
+            SlugBuilder(cache_dir=tmp_path / "cache", on_event=events.append).build(app, tmp_path / "o.tgz")
+        except CompileFailedError as error:
+            events.append(BuildLine(str(error)))
+
+        assert any("preinstall" in line for line in lines(events))  # it was run
+        assert [place for place in places if (place / "slugkit-escaped").exists()] == []
+        assert list(outside.iterdir()) == []
+        assert (other / "cache/nodejs/modules/key").read_text() == "k"
+
+    def test_modules_of_the_source_are_not_used(self, tmp_path: Path) -> None:
+        """node_modules that came with the source is said not to count, and is gone."""
+        app = write_tree(tmp_path / "app", {**ALONE, "node_modules/left/index.js": "1"})
+        events: list[BuildEvent] = []
+        slug = SlugBuilder(cache_dir=tmp_path / "cache", on_event=events.append).build(app, tmp_path / "o.tgz")
+
+        assert " !     node_modules of the source is not used: name it in .slugignore" in lines(events)
+        assert not [file for file in slug.files() if "left" in file.path]
+
+
+@pytest.mark.usefixtures("sandboxed")
+class TestInCi:
+    """The pack runs tests as Heroku CI does."""
+
+    def test_tests_are_run(self, tmp_path: Path) -> None:
+        """In CI, `npm test` runs with NODE_ENV=test, and its status is that of the tests."""
+        scripts = {"test": "node -e 'console.log(process.env.NODE_ENV); process.exit(3)'"}
+        files = {"package.json": package(scripts=scripts), "package-lock.json": LOCK}
+        ran = SlugBuilder(cache_dir=tmp_path / "cache").test(write_tree(tmp_path / "app", files))
+
+        assert ran.status == 3
+        assert "\ntest\n" in ran.output
+
+    def test_no_test_script(self, tmp_path: Path) -> None:
+        """An app without a test script says nothing of how it is tested."""
+        files = {"package.json": package(), "package-lock.json": LOCK}
+        with pytest.raises(BuildpackError, match="nothing says how the tests are run"):
+            SlugBuilder(cache_dir=tmp_path / "cache").test(write_tree(tmp_path / "app", files))
+
+
+# -- for real, from the registry -------------------------------------------------------------------------------
+
+
+def get(url: str) -> str:
+    return subprocess.run(["curl", "-fsS", "-m", "20", url], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.usefixtures("sandboxed")
+@pytest.mark.parametrize("name", ["npm", "yarn", "pnpm"])
+def test_real_apps(name: str, tmp_path: Path) -> None:
+    """Built from the registry, booted, moved, rebuilt: the same slug each time, and nothing of the build in it."""
+    source = shutil.copytree(APPS / f"node-{name}", tmp_path / "app")
+    slug = SlugBuilder(cache_dir=tmp_path / "cache").build(source, tmp_path / "o.tgz")
+    for sandbox in ("auto", "landlock"):
+        check_served(slug, sandbox, tmp_path / sandbox)
+    check_moved(slug, tmp_path / "some where else")
+    check_rebuilds(name, slug, source, tmp_path)
+
+
+def check_served(slug: Slug, sandbox: str, store: Path) -> None:
+    """It boots at this level as well and answers; what only development needs is gone."""
+    with DynoRunner(store=store, sandbox=sandbox) as runner:
+        web = runner.start(slug, "web")
+        web.wait_up()
+        assert get(f"{web.url}/") == "Hello from web.1, production\n"
+        assert get(f"{web.url}/built") == "   built"
+        assert runner.run(slug, "node -e 'require(\"left-pad\")'").status == 1
+
+
+def check_moved(slug: Slug, place: Path) -> None:
+    """Unpacked anywhere, it runs for another user, has no link out of itself and names no directory of the build."""
+    slug.unpack(place)
+    for path in place.rglob("*"):
+        if path.is_symlink():
+            assert path.resolve().is_relative_to(place.resolve())
+        elif path.is_file():
+            assert not re.search(rb"/tmp/build_|build_cache|slugkit-work", path.read_bytes()), path
+    code = "require('express'); console.log(require('fs').readFileSync('built.txt', 'utf8'))"
+    done = subprocess.run(["node", "-e", code], cwd=place, check=True, capture_output=True, text=True)
+    assert done.stdout == "   built\n"
+
+
+def check_rebuilds(name: str, slug: Slug, source: Path, tmp_path: Path) -> None:
+    """Cold and warm builds give the same slug; warm, nothing is installed; a changed app needs no network."""
+    cold = SlugBuilder(cache_dir=tmp_path / "cold").build(source, tmp_path / "cold.tgz")
+    assert cold.diff_id == slug.diff_id
+    events: list[BuildEvent] = []
+    warm = SlugBuilder(cache_dir=tmp_path / "cache", on_event=events.append).build(source, tmp_path / "warm.tgz")
+    assert warm.diff_id == slug.diff_id
+    assert "-----> Restoring cache: package.json and its lockfile are unchanged" in lines(events)
+    assert not any("Installing dependencies" in line or "Downloading" in line for line in lines(events))
+
+    plain = json.loads((source / "package.json").read_text())
+    (source / "package.json").write_text(json.dumps({**plain, "description": f"changed, for {name}"}))
+    nowhere = {f"{kind}_PROXY": "http://127.0.0.1:9" for kind in ("HTTP", "HTTPS")}
+    offline = SlugBuilder(cache_dir=tmp_path / "cache", config_vars={**nowhere, "npm_config_fetch_retries": "0"})
+    assert offline.build(source, tmp_path / "changed.tgz").diff_id != slug.diff_id
+
+
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("sandboxed")
+@pytest.mark.parametrize("name", ["npm", "yarn", "pnpm"])
+def test_the_contract_is_kept_with_dependencies(name: str) -> None:
+    """With each package manager, several builds of a real app break no rule of the buildpack contract."""
+    assert check_buildpack("nodejs", APPS / f"node-{name}", config_vars={"TOKEN": "t0ken-of-many-bytes"}) == ()
+
+
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.usefixtures("sandboxed")
+def test_a_native_module_is_compiled_the_same_twice(tmp_path: Path) -> None:
+    """What node-gyp compiles works in a dyno and is the same each time: its settings and objects are left out."""
+    files: dict[str, str | bytes] = {
+        "package.json": package(dependencies={"unix-dgram": "2.0.6"}),
+        "server.js": 'require("unix-dgram"); console.log("native ok")',
+    }
+    source = write_tree(tmp_path / "app", files)
+    first, second = (SlugBuilder(cache_dir=tmp_path / n).build(source, tmp_path / f"{n}.tgz") for n in "ab")
+    with DynoRunner(store=tmp_path / "store") as runner:
+        assert "native ok" in runner.run(first, "node server.js").output
+    made = [file.path for file in first.files() if "unix-dgram/build/" in file.path and not file.path.endswith("/")]
+
+    assert first.diff_id == second.diff_id
+    assert [path for path in made if path.endswith((".node", "Makefile", ".gypi", ".o"))] == [
+        "node_modules/unix-dgram/build/Release/unix_dgram.node"
+    ]
+
+
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.usefixtures("sandboxed")
+def test_a_digest_in_package_manager_is_held(tmp_path: Path) -> None:
+    """A packageManager whose digest is another's fails the build before anything of it is run."""
+    wrong = package(packageManager=f"pnpm@10.34.9+sha512.{'0' * 128}")
+    with pytest.raises(CompileFailedError, match="is not what the digest in packageManager says"):
+        SlugBuilder(cache_dir=tmp_path / "cache").build(
+            write_tree(tmp_path / "app", {"package.json": wrong}), tmp_path / "o.tgz"
+        )
