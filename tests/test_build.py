@@ -624,7 +624,7 @@ def test_no_buildpack(tmp_path: Path) -> None:
         SlugBuilder(cache_dir=tmp_path / "cache").build(source, tmp_path / "o.tgz")
 
     assert dict(caught.value.reasons) == {
-        "python": "no requirements.txt or requirements.in",
+        "python": "no requirements.txt, uv.lock, poetry.lock or Pipfile.lock",
         "procfile": "no Procfile",
     }
     assert "python: no requirements.txt" in str(caught.value)

@@ -11,7 +11,7 @@ import slugkit
 from slugkit._tree import copy_tree
 from slugkit.archive import Slug
 from slugkit.build import SlugBuilder
-from slugkit.buildpacks import Detection, NotDetected, PythonBuildpack
+from slugkit.buildpacks import PythonBuildpack
 from slugkit.command import Completed
 from slugkit.dyno import DynoRunner
 from slugkit.errors import BuildpackError, CompileFailedError
@@ -35,23 +35,6 @@ def commands(run: RecordingRunner) -> list[str]:
 
 def missing_cache(argv: tuple[str | Path, ...]) -> Completed:
     return Completed(3 if "restore" in argv else 0, "")
-
-
-@pytest.mark.parametrize(
-    ("files", "answer"),
-    [
-        ({"requirements.txt": ""}, Detection("Python")),
-        ({"requirements.in": "flask"}, Detection("Python")),
-        ({"sub/requirements.txt": ""}, NotDetected("no requirements.txt or requirements.in")),
-        ({"requirements.txt/": ""}, NotDetected("no requirements.txt or requirements.in")),
-    ],
-)
-def test_detect(tmp_path: Path, files: dict[str, str], answer: Detection | NotDetected) -> None:
-    """An app is Python when a requirements file is in its root."""
-    context = fake_context(tmp_path)
-    write_tree(context.build_dir, files)
-
-    assert PythonBuildpack().detect(context) == answer
 
 
 @pytest.mark.parametrize(

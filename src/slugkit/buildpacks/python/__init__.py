@@ -16,6 +16,8 @@ from ..._version import __version__
 from ...environ import for_build
 from ...errors import BuildpackError
 from .._contract import BuildContext, Detection, NotDetected, ReleaseDefaults
+from ._detect import REASON, check_source, sign_of_python
+from ._managers import choose_manager
 
 Runtime = Literal["vendored", "stack"]
 
@@ -59,10 +61,8 @@ class PythonBuildpack:
     name: str = "python"
 
     def detect(self, context: BuildContext) -> Detection | NotDetected:
-        """Claim an app with a requirements file in its root."""
-        if _requirements(context) is None:
-            return NotDetected("no requirements.txt or requirements.in")
-        return Detection("Python")
+        """Claim an app with any sign of Python in its root (contract.md 8.2)."""
+        return Detection("Python") if sign_of_python(context.build_dir) else NotDetected(REASON)
 
     def compile(self, context: BuildContext) -> None:
         """Make ``.heroku/python`` and ``.profile.d``; an unchanged environment comes from the cache."""
@@ -81,9 +81,11 @@ class _Compile:
     runtime: str
 
     def run(self) -> None:
+        check_source(self.context.build_dir)
         version = ".".join(map(str, sys.version_info[:3]))
+        if self._requirements not in {"requirements.txt", "requirements.in"}:
+            raise BuildpackError(f"{self._requirements} is not installed from yet", "export it to requirements.txt")
         self._say(f"-----> Using Python {version} ({self.runtime})")
-        self._check_tree()
         self._check_requested_version()
         if self._key is not None and self._inside("restore", self._cached, self._key, check=False) == 0:
             self._say("-----> Restoring the environment from the cache: the requirements are unchanged")
@@ -144,14 +146,6 @@ class _Compile:
         argv = [python, "-I", "-S", _INSIDE, *arguments]
         return self.context.run(argv, env=_SETTINGS, check=check).status
 
-    def _check_tree(self) -> None:
-        """Refuse a source that already has what this pack is about to make, or a link in its place."""
-        for name in (".heroku", _ENV, _LOCK, ".profile.d"):
-            path = self.context.build_dir / name
-            if path.is_symlink() or (name in {_ENV, _LOCK} and path.exists()):
-                fix = "remove it from the source, or name it in .slugignore"
-                raise BuildpackError(f"the source has its own {name}", fix)
-
     def _check_requested_version(self) -> None:
         """Refuse an app that asks for another Python than this one, rather than run it on the wrong one."""
         text = read_beneath(self.context.build_dir, ".python-version") or b""
@@ -167,10 +161,7 @@ class _Compile:
 
     @cached_property
     def _requirements(self) -> str:
-        found = _requirements(self.context)
-        if found is None:  # another pack's compile may have removed it since detect
-            raise BuildpackError("requirements.txt and requirements.in are gone since detect")
-        return found
+        return choose_manager(self.context.build_dir).file
 
     @cached_property
     def _text(self) -> str:
@@ -189,11 +180,6 @@ class _Compile:
             return None
         parts = (__version__, self.runtime, sys.version, sys.base_prefix, whole)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
-
-
-def _requirements(context: BuildContext) -> str | None:
-    names = ("requirements.txt", "requirements.in")
-    return next((n for n in names if read_beneath(context.build_dir, n, 1) is not None), None)
 
 
 def _whole(root: Path, name: str, text: str, depth: int = 8) -> str | None:
