@@ -57,7 +57,7 @@ def test_loose_requirements_are_compiled_first(tmp_path: Path, files: dict[str, 
     write_tree(context.build_dir, files)
     PythonBuildpack().compile(context)
 
-    assert commands(run) == ["restore", *expected, "finish", "save", "app", "profile"]
+    assert commands(run) == ["restore", *expected, "finish", "save", "app", "profile", "remember"]
 
 
 def test_an_unchanged_environment_is_restored(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_an_unchanged_environment_is_restored(tmp_path: Path) -> None:
     write_tree(context.build_dir, {"requirements.txt": "flask\n"})
     PythonBuildpack().compile(context)
 
-    assert commands(run) == ["restore", "app", "profile"]
+    assert commands(run) == ["restore", "app", "profile", "remember"]
 
 
 def keys(tmp_path: Path, *trees: dict[str, str]) -> list[str | None]:
@@ -101,17 +101,6 @@ def test_the_key_covers_included_files(tmp_path: Path) -> None:
 def test_local_requirements_are_never_cached(tmp_path: Path, text: str) -> None:
     """An environment that holds files of the app, or of elsewhere, depends on more than its list."""
     assert keys(tmp_path, {"requirements.txt": f"{text}\n"}) == [None]
-
-
-def test_another_python_is_refused(tmp_path: Path) -> None:
-    """An app that asks for a Python this is not is told so, not run on the wrong one."""
-    context = fake_context(tmp_path)
-    write_tree(context.build_dir, {"requirements.txt": "", ".python-version": "# old\n2.7\n"})
-    write_tree(context.build_dir, {".python-version": "2.7\n"})
-    with pytest.raises(BuildpackError, match=r"asks for Python 2\.7, this is "):
-        PythonBuildpack().compile(context)
-    write_tree(context.build_dir, {".python-version": f"{VERSION}\n"})
-    PythonBuildpack().compile(context)
 
 
 def test_config_vars_for_pip_reach_pip_only_if_harmless(tmp_path: Path) -> None:

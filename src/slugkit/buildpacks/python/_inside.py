@@ -8,6 +8,7 @@ import base64
 import compileall
 import csv
 import hashlib
+import io
 import json
 import os
 import re
@@ -162,8 +163,8 @@ def relocate_scripts() -> None:
         content = path.read_bytes()
         match = re.match(rb"#!(?:/bin/sh\n'''exec' )?(\S+)[^\n]*\n(?:' '''\n)?", content)
         if match and b"python" in match[1] and str(ENV).encode() in match[1]:
-            path.write_bytes(SHEBANG.encode() + content[match.end() :])
-            changed[path.name] = path.read_bytes()
+            changed[path.name] = SHEBANG.encode() + content[match.end() :]
+            replace(path, changed[path.name])
     for record in ENV.glob("lib/python*/site-packages/*.dist-info/RECORD"):
         rewrite_record(record, changed)
 
@@ -176,20 +177,50 @@ def rewrite_record(record: Path, changed: dict[str, bytes]) -> None:
         if path.endswith("/bin") and name in changed:
             digest = base64.urlsafe_b64encode(hashlib.sha256(changed[name]).digest()).decode().rstrip("=")
             row[1:] = [f"sha256={digest}", str(len(changed[name]))]
-    with record.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    replace(record, text.getvalue().encode())
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Give *path* another *content*, as a file of its own: what is there may be linked to from an installer's cache."""
+    mode = path.stat().st_mode
+    path.unlink()
+    path.write_bytes(content)
+    path.chmod(mode)
 
 
 def relocate_paths() -> None:
-    """Make the lines of .pth files that name this build's directory relative: they count from site-packages."""
+    """Make what names this build's directory relative: .pth lines count from site-packages, editable finders from it.
+
+    What pip notes about where a package came from is not kept: it would be the path of this build.
+    """
     here = str(Path.cwd())
     for path in ENV.glob("lib/python*/site-packages/*.pth"):
         lines = path.read_text().split("\n")
         moved = [os.path.relpath(s, path.resolve().parent) if s.startswith(here) else s for s in lines]
-        path.write_text("\n".join(moved))
+        if moved != lines:
+            replace(path, "\n".join(moved).encode())
+    for path in ENV.glob("lib/python*/site-packages/__editable__*.py"):
+        relocate_finder(path, here)
     for path in ENV.glob("lib/python*/site-packages/*.dist-info/direct_url.json"):
         if here in path.read_text():
             path.unlink()
+    lock = Path(".heroku/requirements.lock")
+    if lock.is_file() and here in lock.read_text():
+        replace(lock, lock.read_text().replace(here, "/app").encode())
+
+
+def relocate_finder(path: Path, here: str) -> None:
+    """Let the finder of an editable package, which maps names to absolute paths, find the app from where it is."""
+    home = "_HOME = __import__('os').path.realpath(__file__ + '/../../../../../..')\n"
+    text = path.read_text()
+    moved = re.sub(rf"'{re.escape(here)}((?:/[^']*)?)'", r"(_HOME + '\1')", text)
+    if moved == text:
+        return
+    future = re.match(r"from __future__ import [^\n]*\n", moved)
+    start = future.end() if future else 0
+    replace(path, (moved[:start] + home + moved[start:]).encode())
 
 
 def compile_all(root: Path) -> None:
@@ -236,6 +267,12 @@ def profile(scripts: str) -> int:
     return 0
 
 
+def remember(path: str, version: str) -> int:
+    """Note in the cache which Python this build had: the next one has the same unless it is told otherwise."""
+    Path(path).write_text(version)
+    return 0
+
+
 def check(runtime: str) -> int:
     """Try the finished environment from another directory: it must find itself and need nothing of the old one."""
     code = "import sys, json; print(json.dumps([sys.prefix, open('/proc/self/maps').read()]))"
@@ -275,6 +312,7 @@ STEPS: dict[str, Callable[..., int]] = {
     "finish": finish,
     "app": app,
     "profile": profile,
+    "remember": remember,
 }
 
 if __name__ == "__main__":
