@@ -97,7 +97,7 @@ def _pipfile_lock(root: Path) -> Wanted | None:
         return None
     fix = "run `pipenv lock` and check in Pipfile.lock"
     try:
-        requires: Any = json.loads(text)["_meta"].get("requires") or {}
+        requires: Any = (json.loads(text).get("_meta") or {}).get("requires") or {}
         said = requires.get("python_full_version") or requires.get("python_version")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise BuildpackError(f"cannot read Pipfile.lock: {type(error).__name__}: {error}", fix) from error
