@@ -57,7 +57,7 @@ def test_loose_requirements_are_compiled_first(tmp_path: Path, files: dict[str, 
     write_tree(context.build_dir, files)
     PythonBuildpack().compile(context)
 
-    assert commands(run) == ["restore", *expected, "finish", "save", "app", "profile", "remember"]
+    assert commands(run) == ["restore", *expected, "finish", "save", "profile", "app", "remember"]
 
 
 def test_an_unchanged_environment_is_restored(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_an_unchanged_environment_is_restored(tmp_path: Path) -> None:
     write_tree(context.build_dir, {"requirements.txt": "flask\n"})
     PythonBuildpack().compile(context)
 
-    assert commands(run) == ["restore", "app", "profile", "remember"]
+    assert commands(run) == ["restore", "profile", "app", "remember"]
 
 
 def keys(tmp_path: Path, *trees: dict[str, str]) -> list[str | None]:

@@ -2,14 +2,17 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import field, frozen
 
 from ..._tree import read_beneath
 from ...environ import pick
+from ...errors import BuildpackError
 from .._contract import BuildContext, Detection, NotDetected, ReleaseDefaults
 from ._detect import REASON, check_source, sign_of_python
+from ._hooks import collect_static, download_nltk, has_package, run_hook
 from ._install import create
 from ._interpreters import HOST_VARS, Interpreter, choose_interpreter
 from ._job import Installer, Job, Runtime
@@ -21,6 +24,7 @@ __all__ = ["Installer", "PythonBuildpack", "Runtime"]
 
 _HERE = Path(__file__).parent
 _LAST = "python-version"  # in the cache: what the last build had
+_NOTES = "slugkit-python"  # in the build's /tmp: what the steps tell of themselves
 
 
 def _host_env() -> dict[str, str]:
@@ -51,11 +55,31 @@ class PythonBuildpack:
 
     def release(self, context: BuildContext) -> ReleaseDefaults:
         """Name the interpreter that the slug needs of its host, if it does."""
-        if self.runtime == "vendored":
-            return ReleaseDefaults()
-        return ReleaseDefaults(interpreter=str(self._python(context)[1].prefix))
+        interpreter = str(self._python(context)[1].prefix) if self.runtime == "stack" else None
+        return ReleaseDefaults(addons=_addons(context), interpreter=interpreter)
+
+    def report(self, context: BuildContext) -> Mapping[str, str | int | float | bool]:
+        """Return what is known of the compile, also after a failure: names and values as Heroku's pack has them.
+
+        ``package_manager``, ``python_version``, ``python_version_origin``, ``cache_status`` (empty, reused, discarded).
+        """
+        facts: dict[str, str | int | float | bool] = {}
+        with suppress(BuildpackError):
+            facts["package_manager"] = choose_manager(context.build_dir).name.lower()
+            facts["python_version_origin"] = wanted_version(context.build_dir).source or "default"
+        noted = (read_beneath(context.tmp, _NOTES) or b"").decode("utf-8", "replace")
+        return facts | dict(line.split("=", 1) for line in noted.splitlines() if "=" in line)
+
+    def test_compile(self, context: BuildContext) -> None:
+        """Do as compile does, with what the tests need: requirements-test.txt, or the manager's own groups for it."""
+        self._compile(context, tests=True)
+
+    def test(self, context: BuildContext) -> None:
+        """Run nothing: app.json says how a Python app is tested (contract.md 2.10)."""
 
     def _compile(self, context: BuildContext, *, tests: bool = False) -> None:
+        check_source(context.build_dir)
+        run_hook(context, "pre_compile")
         check_source(context.build_dir)
         manager = choose_manager(context.build_dir)
         wanted, python = self._python(context)
@@ -63,9 +87,11 @@ class PythonBuildpack:
         run = context.run.showing(python.prefix)
         job = Job(context, self.runtime, self.installer, manager, python, run, tests)
         _environment(job)
-        job.inside("app")
+        collect_static(job)
         job.inside("profile", _HERE / "profile.d")
-        job.inside("remember", job.cache(_LAST), python.short)
+        run_hook(context, "post_compile")
+        job.inside("app")
+        job.inside("remember", context.tmp / _NOTES, job.cache(_LAST), python.short)
 
     def _python(self, context: BuildContext) -> tuple[Wanted, Interpreter]:
         last = (read_beneath(context.cache_dir, _LAST, 20) or b"").decode("ascii", "replace")
@@ -76,14 +102,24 @@ class PythonBuildpack:
 def _environment(job: Job) -> None:
     """Bring the environment back from the cache while what it depends on is the same; else make it anew."""
     key = cache_key(job)
-    if key is not None and job.inside("restore", job.cache("python"), key, check=False) == 0:
+    notes = job.context.tmp / _NOTES
+    if key is not None and job.inside("restore", notes, job.cache("python"), key, check=False) == 0:
         job.context.say("-----> Restoring the environment from the cache: the requirements are unchanged")
         return
     create(job)
+    download_nltk(job)
     job.context.say("-----> Making the environment relocatable")
     job.inside("finish", job.runtime)
     if key is not None:
         job.inside("save", job.cache("python"), key)
+
+
+def _addons(context: BuildContext) -> tuple[str, ...]:
+    """Return the database that Heroku gives a Django app with psycopg2 (contract.md 8.3)."""
+    version = (read_beneath(context.cache_dir, _LAST, 20) or b"").decode("ascii", "replace")
+    django = all(has_package(context.build_dir, version, name) for name in ("django", "psycopg2"))
+    has_manage = read_beneath(context.build_dir, "manage.py", 1) is not None
+    return ("heroku-postgresql",) if django and has_manage else ()
 
 
 def _tell(context: BuildContext, wanted: Wanted, python: Interpreter) -> None:

@@ -36,11 +36,13 @@ SHEBANG = """#!/bin/sh
 """
 
 
-def restore(cached: str, key: str) -> int:
+def restore(notes: str, cached: str, key: str) -> int:
     """Bring the environment that *key* names back from the cache; 3 when it is not there."""
     cache = Path(cached)
     if not (cache / "key").is_file() or (cache / "key").read_text() != key:
+        note(notes, "cache_status", "discarded" if cache.is_dir() else "empty")
         return 3
+    note(notes, "cache_status", "reused")
     link_tree(cache / "env", ENV)
     if (cache / "requirements.lock").is_file():
         shutil.copyfile(cache / "requirements.lock", ".heroku/requirements.lock")
@@ -60,7 +62,7 @@ def save(cached: str, key: str) -> int:
 
 def finish(runtime: str) -> int:
     """Make the environment work at any path, bytecode included."""
-    for useless in [*ENV.glob("bin/*activate*"), *ENV.glob("bin/pydoc*"), ENV / "CACHEDIR.TAG"]:
+    for useless in [*ENV.glob("bin/*activate*"), *ENV.glob("bin/pydoc*"), ENV / "CACHEDIR.TAG", ENV / ".lock"]:
         useless.unlink(missing_ok=True)
     if runtime == "vendored":
         vendor()
@@ -267,10 +269,17 @@ def profile(scripts: str) -> int:
     return 0
 
 
-def remember(path: str, version: str) -> int:
+def remember(notes: str, path: str, version: str) -> int:
     """Note in the cache which Python this build had: the next one has the same unless it is told otherwise."""
     Path(path).write_text(version)
+    note(notes, "python_version", ".".join(map(str, sys.version_info[:3])))
     return 0
+
+
+def note(notes: str, name: str, fact: str) -> None:
+    """Add a fact to what the build reports."""
+    with Path(notes).open("a") as file:
+        file.write(f"{name}={fact}\n")
 
 
 def check(runtime: str) -> int:

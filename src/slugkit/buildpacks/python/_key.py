@@ -36,7 +36,8 @@ def cache_key(job: Job) -> str | None:
         return None
     installer = job.installer if job.manager.name == "pip" else version_of(job.manager.name)
     interpreter = (job.python.version, str(job.python.prefix))
-    parts = (__version__, job.runtime, *interpreter, job.manager.name, installer, str(job.tests), whole)
+    beside = (str(read_list(root, name)) for name in ("nltk.txt", *(["requirements-test.txt"] if job.tests else [])))
+    parts = (__version__, job.runtime, *interpreter, job.manager.name, installer, str(job.tests), whole, *beside)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
