@@ -1,5 +1,6 @@
 """What a build of a Python app runs of the app itself, and what it tells afterwards."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -219,6 +220,45 @@ def test_tests_have_their_own_requirements(tmp_path: Path) -> None:
 
     assert compiles == [("requirements.txt", "requirements-test.txt")]
     assert not any("requirements-test.txt" in call for call in run.calls)
+
+
+GOLDEN = Path(__file__).parent / "golden"
+FULL = {
+    "bin/pre_compile": HOOK,
+    "bin/post_compile": HOOK,
+    "manage.py": "x",
+    "nltk.txt": "stopwords\n",
+    ".python-version": f"{running().short}\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("python-pip.txt", {"requirements.txt": "django\n"}),
+        ("python-uv.txt", {"uv.lock": ""}),
+        ("python-poetry.txt", {"poetry.lock": ""}),
+        ("python-pipenv.txt", {"Pipfile.lock": "{}", "Pipfile": ""}),
+        ("python-full.txt", {"requirements.txt": "#pip-compile\ndjango==5\n", **FULL}),
+    ],
+)
+def test_the_text_of_a_build(tmp_path: Path, name: str, files: dict[str, str]) -> None:
+    """What the pack says itself, between the lines of the programs it runs, is what its users know."""
+    said: list[str] = []
+
+    def answer(argv: tuple[str | Path, ...]) -> Completed:
+        if "restore" in argv and "full" in name:
+            write_tree(context.build_dir, {f"{SITE}/{package}/__init__.py": "x" for package in ("django", "nltk")})
+        return Completed(3 if "restore" in argv else 0, "")
+
+    context = fake_context(tmp_path, run=RecordingRunner(answer), say=said.append)
+    write_tree(context.build_dir, files)
+    PythonBuildpack().compile(context)
+    text = "".join(f"{line}\n" for line in said).replace(running().version, "X.Y.Z")
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        (GOLDEN / name).write_text(text)
+
+    assert text == (GOLDEN / name).read_text()
 
 
 # -- for real --------------------------------------------------------------------------------------------------

@@ -29,6 +29,23 @@ UNWANTED = {
     *("ensurepip", "idlelib", "turtledemo"),
     *("dist-packages", "site-packages", "EXTERNALLY-MANAGED", "sitecustomize.py"),
 }
+TEST_MODULES = ("_test", "_ctypes_test", "_xxtest", "xxlimited")
+# Where a library of the stack is; /usr/local is not the same on every machine that has the stack.
+STACK = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/")
+# What loads all of the interpreter's extension modules, and says which files that mapped.
+LOAD_ALL = """
+import contextlib, importlib, json, os, sys
+for path in sys.path:
+    if path.endswith("lib-dynload") and os.path.isdir(path):
+        for name in sorted(os.listdir(path)):
+            with contextlib.suppress(Exception):
+                importlib.import_module(name.split(".")[0])
+with open("/proc/self/maps") as file:
+    mapped = {line.split(maxsplit=5)[5].strip() for line in file if line.count("/")}
+print(json.dumps([sys.prefix, sorted(mapped)]))
+"""
+CANNOT = """the interpreter {executable} cannot be put into a slug: {reason}
+take another one (.python-version, SLUGKIT_PYTHONS), or leave it on the host: runtime="stack", --runtime stack"""
 # A script that finds the interpreter beside itself, wherever that is; to Python, the exec line is a string.
 SHEBANG = """#!/bin/sh
 '''exec' "$(dirname -- "$(realpath -- "$0")")"/'python' "$0" "$@"
@@ -91,9 +108,12 @@ def vendor() -> None:
 
 def unwanted(directory: str, names: list[str]) -> set[str]:
     """Return those of *names* that stay out of the slug."""
+    static = {name for name in names if name.endswith((".a", ".o"))}
     if Path(directory).name == VERSION:
-        return {name for name in names if name in UNWANTED or name.startswith("config-")}
-    return UNWANTED_BELOW.intersection(names)
+        return static | {name for name in names if name in UNWANTED or name.startswith("config-")}
+    if Path(directory).name == "lib-dynload":
+        return static | {name for name in names if name.startswith(TEST_MODULES)}
+    return static | UNWANTED_BELOW.intersection(names)
 
 
 def name_interpreter() -> None:
@@ -137,7 +157,8 @@ def vendor_shared_library() -> None:
     if content.count(b"\0" + old) != 1 or len(new) != len(old):
         if str(libdir).startswith(("/usr/lib", "/lib")):
             return  # found on the loader's own path, and the stack shows it
-        sys.exit(f"the interpreter {sys.executable} cannot be vendored: its library path {libdir} cannot be rewritten")
+        reason = f"it looks for its own library in {libdir} only"
+        sys.exit(CANNOT.format(executable=sys.executable, reason=reason))
     executable.write_bytes(content.replace(b"\0" + old, b"\0" + new))
     target = ENV / "lib" / str(library)
     shutil.copyfile(Path(str(libdir), str(library)), target)
@@ -284,16 +305,22 @@ def note(notes: str, name: str, fact: str) -> None:
 
 def check(runtime: str) -> int:
     """Try the finished environment from another directory: it must find itself and need nothing of the old one."""
-    code = "import sys, json; print(json.dumps([sys.prefix, open('/proc/self/maps').read()]))"
-    prefix, maps = json.loads(ask(code))
+    prefix, mapped = json.loads(ask(LOAD_ALL))
     if os.path.realpath(prefix) != os.path.realpath(ENV):
         print(f"the environment takes {prefix} for its prefix", file=sys.stderr)
         return 1
-    base = sys.base_prefix.rstrip("/") + "/lib/lib" + VERSION
-    if runtime == "vendored" and not base.startswith("/usr/") and base in maps:
-        print(f"the vendored interpreter still loads {base}*", file=sys.stderr)
+    elsewhere = libraries_elsewhere(mapped, os.path.realpath(ENV))
+    if runtime == "vendored" and elsewhere:
+        reason = f"it loads {', '.join(elsewhere[:3])}, which the stack has not"
+        print(CANNOT.format(executable=sys.executable, reason=reason), file=sys.stderr)
         return 1
     return 0
+
+
+def libraries_elsewhere(mapped: list[str], env: str) -> list[str]:
+    """Return the shared libraries among the *mapped* files that are neither in *env* nor in the stack."""
+    libraries = [path for path in mapped if re.search(r"\.so(\.[\d.]+)?$", path)]
+    return [path for path in libraries if not path.startswith((*STACK, env + "/"))]
 
 
 def ask(code: str) -> str:
