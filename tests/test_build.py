@@ -626,7 +626,7 @@ def test_no_buildpack(tmp_path: Path) -> None:
     reasons = dict(caught.value.reasons)
     assert list(reasons) == [*(pack.name for pack in builtin()), "procfile", "static"]
     assert reasons["nodejs"] == "no package.json"
-    assert reasons["python"] == "no requirements.txt or requirements.in"
+    assert reasons["python"] == "no requirements.txt, uv.lock, poetry.lock or Pipfile.lock"
     assert reasons["procfile"] == "no Procfile"
     assert reasons["static"] == "no index.html"
     assert "python: no requirements.txt" in str(caught.value)

@@ -310,7 +310,7 @@ def test_no_buildpack_names_each_reason(here: Path, command: str, capsys: pytest
     out, err = capsys.readouterr()
     assert out == ""
     assert "error[buildpack.none]: no default language could be detected for this app\n" in err
-    assert "\n  python: no requirements.txt or requirements.in\n" in err
+    assert "\n  python: no requirements.txt, uv.lock, poetry.lock or Pipfile.lock\n" in err
     assert "\n  procfile: no Procfile\n" in err
     assert err.splitlines()[-1].startswith("hint: add one of the files named above")
     assert [path.name for path in here.iterdir()] == ["empty"]
@@ -1276,11 +1276,13 @@ def test_a_failed_build_on_a_terminal_leaves_a_clean_screen(here: Path) -> None:
 
     assert status == 1
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")
-    assert screen(shown)[-5:] == [
+    assert screen(shown)[-7:] == [
         "error[buildpack.none]: no default language could be detected for this app",
         "  ruby: no Gemfile",
-        "  python: no requirements.txt or requirements.in",
+        "  nodejs: no package.json",
+        "  python: no requirements.txt, uv.lock, poetry.lock or Pipfile.lock",
         "  procfile: no Procfile",
+        "  static: no index.html",
         "hint: add one of the files named above, or name a buildpack with --buildpack",
     ]
 

@@ -11,7 +11,7 @@ import slugkit
 from slugkit._tree import copy_tree
 from slugkit.archive import Slug
 from slugkit.build import SlugBuilder
-from slugkit.buildpacks import Detection, NotDetected, PythonBuildpack
+from slugkit.buildpacks import PythonBuildpack
 from slugkit.command import Completed
 from slugkit.dyno import DynoRunner
 from slugkit.errors import BuildpackError, CompileFailedError
@@ -38,23 +38,6 @@ def missing_cache(argv: tuple[str | Path, ...]) -> Completed:
 
 
 @pytest.mark.parametrize(
-    ("files", "answer"),
-    [
-        ({"requirements.txt": ""}, Detection("Python")),
-        ({"requirements.in": "flask"}, Detection("Python")),
-        ({"sub/requirements.txt": ""}, NotDetected("no requirements.txt or requirements.in")),
-        ({"requirements.txt/": ""}, NotDetected("no requirements.txt or requirements.in")),
-    ],
-)
-def test_detect(tmp_path: Path, files: dict[str, str], answer: Detection | NotDetected) -> None:
-    """An app is Python when a requirements file is in its root."""
-    context = fake_context(tmp_path)
-    write_tree(context.build_dir, files)
-
-    assert PythonBuildpack().detect(context) == answer
-
-
-@pytest.mark.parametrize(
     ("files", "expected"),
     [
         ({"requirements.txt": "flask\n"}, ["virtualenv", "piptools compile", "piptools sync"]),
@@ -74,7 +57,7 @@ def test_loose_requirements_are_compiled_first(tmp_path: Path, files: dict[str, 
     write_tree(context.build_dir, files)
     PythonBuildpack().compile(context)
 
-    assert commands(run) == ["restore", *expected, "finish", "save", "app", "profile"]
+    assert commands(run) == ["restore", *expected, "finish", "save", "profile", "app", "remember"]
 
 
 def test_an_unchanged_environment_is_restored(tmp_path: Path) -> None:
@@ -84,7 +67,7 @@ def test_an_unchanged_environment_is_restored(tmp_path: Path) -> None:
     write_tree(context.build_dir, {"requirements.txt": "flask\n"})
     PythonBuildpack().compile(context)
 
-    assert commands(run) == ["restore", "app", "profile"]
+    assert commands(run) == ["restore", "profile", "app", "remember"]
 
 
 def keys(tmp_path: Path, *trees: dict[str, str]) -> list[str | None]:
@@ -118,17 +101,6 @@ def test_the_key_covers_included_files(tmp_path: Path) -> None:
 def test_local_requirements_are_never_cached(tmp_path: Path, text: str) -> None:
     """An environment that holds files of the app, or of elsewhere, depends on more than its list."""
     assert keys(tmp_path, {"requirements.txt": f"{text}\n"}) == [None]
-
-
-def test_another_python_is_refused(tmp_path: Path) -> None:
-    """An app that asks for a Python this is not is told so, not run on the wrong one."""
-    context = fake_context(tmp_path)
-    write_tree(context.build_dir, {"requirements.txt": "", ".python-version": "# old\n2.7\n"})
-    write_tree(context.build_dir, {".python-version": "2.7\n"})
-    with pytest.raises(BuildpackError, match=r"asks for Python 2\.7, this is "):
-        PythonBuildpack().compile(context)
-    write_tree(context.build_dir, {".python-version": f"{VERSION}\n"})
-    PythonBuildpack().compile(context)
 
 
 def test_config_vars_for_pip_reach_pip_only_if_harmless(tmp_path: Path) -> None:

@@ -87,6 +87,9 @@ class Runner(Protocol):
         *capture* its standard output is an answer: returned, never shown, and apart from its standard error.
         """
 
+    def showing(self, directory: Path) -> "Runner":
+        """Return a runner whose commands also see *directory* of the host, read-only: an interpreter, a toolchain."""
+
 
 def unveil(prefix: str) -> str:
     """Return bash that gives the variables veiled by *prefix* their own names back, just before the command is run.

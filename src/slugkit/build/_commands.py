@@ -16,6 +16,7 @@ from ..environ import compose_env
 from ..errors import BuildpackError, BuildTimeoutError, CommandFailedError
 from ..events import BuildEvent, BuildLine, ProcessesLeft
 from ..sandbox import Sandbox, SandboxSpec
+from ._confinement import shown_too
 
 _LAST_LINES = 20
 _INDENT = " " * 7
@@ -85,6 +86,10 @@ class SandboxRunner:
         """Return a runner whose commands' environment has these *changes*; None takes a variable away."""
         env = {**self.env, **changes}
         return evolve(self, env={name: value for name, value in env.items() if value is not None})
+
+    def showing(self, directory: Path) -> "SandboxRunner":
+        """Return a runner whose commands also see *directory* of the host, read-only."""
+        return evolve(self, spec=shown_too(self.spec, directory))
 
     def __call__(
         self,

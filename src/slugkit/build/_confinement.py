@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from attrs import evolve
+
 from ..environ import BUILD_PATH, CI_PATH, TRUST_ENV, compose_env
 from ..sandbox import REGISTRY_ETC, Bind, Mount, Sandbox, SandboxSpec, stack_view
 from ._workspace import Workspace
@@ -67,6 +69,15 @@ def _tools() -> tuple[Mount, ...]:
     )
     outside = [path for path in dict.fromkeys(wanted) if not _in_usr(path)]
     return tuple(Bind(Path(path), _uncovered(path, number)) for number, path in enumerate(outside))
+
+
+def shown_too(spec: SandboxSpec, directory: Path) -> SandboxSpec:
+    """Return *spec* with *directory* of the host in view, read-only, and where a link on the way to it leads."""
+    paths = dict.fromkeys((str(directory), os.path.realpath(directory)))
+    seen = [mount.host for mount in spec.mounts if isinstance(mount, Bind)]
+    new = [path for path in paths if not any(Path(path).is_relative_to(host) for host in seen)]
+    binds = (Bind(Path(path), _uncovered(path, len(spec.mounts) + number)) for number, path in enumerate(new))
+    return evolve(spec, mounts=(*spec.mounts, *binds))
 
 
 def _uncovered(path: str, number: int) -> str:

@@ -41,11 +41,15 @@ def make_slug(directory: Path, files: Mapping[str, str | bytes], **process_types
 
 @define
 class RecordingRunner:
-    """A `Runner` that runs nothing: it records each command in ``calls`` and answers with ``answer``."""
+    """A `Runner` that runs nothing: it records each command in ``calls`` and answers with ``answer``.
+
+    The environment of each is in ``envs``; what commands were to be shown is in ``shown``.
+    """
 
     answer: Callable[[tuple[str | Path, ...]], Completed] = lambda _: Completed(0, "")
     calls: list[tuple[str | Path, ...]] = field(factory=list, init=False)
     envs: list[dict[str, str | Path]] = field(factory=list, init=False)
+    shown: list[Path] = field(factory=list, init=False)
 
     def __call__(
         self,
@@ -64,6 +68,11 @@ class RecordingRunner:
         if check and done.status != 0:
             raise CommandFailedError(str(argv[0]), done.status, tuple(done.output.splitlines()))
         return done
+
+    def showing(self, directory: Path) -> "RecordingRunner":
+        """Record *directory*."""
+        self.shown.append(directory)
+        return self
 
 
 @frozen

@@ -1,213 +1,134 @@
-"""The Python buildpack: virtualenv makes the environment, pip-tools fills it, and it works at any path."""
+"""The Python buildpack: virtualenv makes the environment, the app's manager fills it, and it works at any path."""
 
-import hashlib
 import os
-import re
-import sys
-from functools import cached_property
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
-import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from ..._tree import read_beneath
-from ..._version import __version__
-from ...environ import for_build
+from ...environ import pick
 from ...errors import BuildpackError
 from .._contract import BuildContext, Detection, NotDetected, ReleaseDefaults
+from ._detect import REASON, check_source, sign_of_python
+from ._hooks import collect_static, download_nltk, has_package, run_hook
+from ._install import create
+from ._interpreters import HOST_VARS, Interpreter, choose_interpreter
+from ._job import Installer, Job, Runtime
+from ._key import cache_key
+from ._managers import choose_manager
+from ._version import Wanted, wanted_version
 
-Runtime = Literal["vendored", "stack"]
+__all__ = ["Installer", "PythonBuildpack", "Runtime"]
 
-_ENV = ".heroku/python"
-_LOCK = ".heroku/requirements.lock"
 _HERE = Path(__file__).parent
-_INSIDE = _HERE / "_inside.py"
+_LAST = "python-version"  # in the cache: what the last build had
+_NOTES = "slugkit-python"  # in the build's /tmp: what the steps tell of themselves
 
-# What keeps two builds of the same tree the same, and pip quiet.
-_SETTINGS = {
-    "LANG": "C.UTF-8",
-    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    "PIP_NO_INPUT": "1",
-    "PIP_PROGRESS_BAR": "off",
-    "PIP_ROOT_USER_ACTION": "ignore",
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "PYTHONHASHSEED": "0",
-    "PYTHONUNBUFFERED": "1",
-    "SOURCE_DATE_EPOCH": "315532800",
-}
-_COMPILED = re.compile(r"^#.*\b(pip-compile|uv pip compile)\b|^[^#]*\s--hash=", re.MULTILINE)
-_INCLUDED = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[\s=]*(\S+)", re.MULTILINE)
-# A path, a URL, an editable, a directory of archives: what they lead to may change without a word in the file.
-_ELSEWHERE = re.compile(
-    r"^(?!\s*(?:#|-r|-c|-i|--requirement|--constraint|--index-url|--extra-index-url|--trusted-host))"
-    r"(?:\s*(?:-e|-f|--editable|--find-links|\.)|[^#]*/)",
-    re.MULTILINE,
-)
-_LARGEST_REQUIREMENTS = 2**20
+
+def _host_env() -> dict[str, str]:
+    return pick(os.environ, HOST_VARS)
 
 
 @frozen
 class PythonBuildpack:
-    """Install what requirements.txt (or requirements.in, compiled first) lists.
+    """Install what requirements.txt, uv.lock, poetry.lock or Pipfile.lock lists.
 
     ``runtime="vendored"`` puts the interpreter into the slug, which then needs a compatible C library only;
-    ``"stack"`` leaves it on the host, and the manifest says which one.
+    ``"stack"`` leaves it on the host, and the manifest says which one. ``installer="uv"`` installs a requirements.txt
+    with uv instead of pip. ``host_env`` says where interpreters are found (PATH, PYENV_ROOT, SLUGKIT_PYTHONS, ...).
     """
 
     runtime: Runtime = "vendored"
     name: str = "python"
+    installer: Installer = "pip"
+    host_env: Mapping[str, str] = field(factory=_host_env, repr=False)
 
     def detect(self, context: BuildContext) -> Detection | NotDetected:
-        """Claim an app with a requirements file in its root."""
-        if _requirements(context) is None:
-            return NotDetected("no requirements.txt or requirements.in")
-        return Detection("Python")
+        """Claim an app with any sign of Python in its root (contract.md 8.2)."""
+        return Detection("Python") if sign_of_python(context.build_dir) else NotDetected(REASON)
 
     def compile(self, context: BuildContext) -> None:
         """Make ``.heroku/python`` and ``.profile.d``; an unchanged environment comes from the cache."""
-        _Compile(context, self.runtime).run()
+        self._compile(context)
 
-    def release(self, context: BuildContext) -> ReleaseDefaults:  # noqa: ARG002 - the Protocol's shape
+    def release(self, context: BuildContext) -> ReleaseDefaults:
         """Name the interpreter that the slug needs of its host, if it does."""
-        return ReleaseDefaults(interpreter=sys.base_prefix if self.runtime == "stack" else None)
+        interpreter = str(self._python(context)[1].prefix) if self.runtime == "stack" else None
+        return ReleaseDefaults(addons=_addons(context), interpreter=interpreter)
+
+    def report(self, context: BuildContext) -> Mapping[str, str | int | float | bool]:
+        """Return what is known of the compile, also after a failure: names and values as Heroku's pack has them.
+
+        ``package_manager``, ``python_version``, ``python_version_origin``, ``cache_status`` (empty, reused, discarded).
+        """
+        facts: dict[str, str | int | float | bool] = {}
+        with suppress(BuildpackError):
+            facts["package_manager"] = choose_manager(context.build_dir).name.lower()
+            facts["python_version_origin"] = wanted_version(context.build_dir).source or "default"
+        noted = (read_beneath(context.tmp, _NOTES) or b"").decode("utf-8", "replace")
+        return facts | dict(line.split("=", 1) for line in noted.splitlines() if "=" in line)
+
+    def test_compile(self, context: BuildContext) -> None:
+        """Do as compile does, with what the tests need: requirements-test.txt, or the manager's own groups for it."""
+        self._compile(context, tests=True)
+
+    def test(self, context: BuildContext) -> None:
+        """Run nothing: app.json says how a Python app is tested (contract.md 2.10)."""
+
+    def _compile(self, context: BuildContext, *, tests: bool = False) -> None:
+        check_source(context.build_dir)
+        run_hook(context, "pre_compile")
+        check_source(context.build_dir)
+        manager = choose_manager(context.build_dir)
+        wanted, python = self._python(context)
+        _tell(context, wanted, python)
+        run = context.run.showing(python.prefix)
+        job = Job(context, self.runtime, self.installer, manager, python, run, tests)
+        _environment(job)
+        collect_static(job)
+        job.inside("profile", _HERE / "profile.d")
+        run_hook(context, "post_compile")
+        job.inside("app")
+        job.inside("remember", context.tmp / _NOTES, job.cache(_LAST), python.short)
+
+    def _python(self, context: BuildContext) -> tuple[Wanted, Interpreter]:
+        last = (read_beneath(context.cache_dir, _LAST, 20) or b"").decode("ascii", "replace")
+        wanted = wanted_version(context.build_dir, last or None)
+        return wanted, choose_interpreter(wanted, self.host_env, shown_to_dynos=self.runtime == "stack")
 
 
-@attrs.frozen(slots=False)
-class _Compile:
-    """One compile, step by step."""
-
-    context: BuildContext
-    runtime: str
-
-    def run(self) -> None:
-        version = ".".join(map(str, sys.version_info[:3]))
-        self._say(f"-----> Using Python {version} ({self.runtime})")
-        self._check_tree()
-        self._check_requested_version()
-        if self._key is not None and self._inside("restore", self._cached, self._key, check=False) == 0:
-            self._say("-----> Restoring the environment from the cache: the requirements are unchanged")
-        else:
-            self._create()
-        self._inside("app")
-        self._inside("profile", _HERE / "profile.d")
-
-    def _create(self) -> None:
-        self._say(f"-----> Creating a virtual environment for {self._requirements}")
-        self._virtualenv()
-        lock = self._requirements
-        if not _COMPILED.search(self._text):
-            self._say(f"-----> Resolving {self._requirements} with pip-compile")
-            lock = _LOCK
-            self._pip_compile()
-        self._say(f"-----> Installing {lock} with pip-sync")
-        self._pip_sync(lock)
-        self._say("-----> Making the environment relocatable")
-        self._inside("finish", self.runtime)
-        if self._key is not None:
-            self._inside("save", self._cached, self._key)
-
-    def _virtualenv(self) -> None:
-        copies = "--copies" if self.runtime == "vendored" else "--symlinks"
-        app_data = self.context.cache_dir / "virtualenv"
-        options = ("--no-download", "--no-periodic-update", "--no-vcs-ignore", "--quiet", copies)
-        self._python("-m", "virtualenv", *options, "--app-data", app_data, self.context.build_dir / _ENV)
-
-    def _pip_compile(self) -> None:
-        """Resolve to a full list of pins, in the slug for the record; made of the requirements alone."""
-        options = (
-            *("--quiet", "--no-header", "--no-annotate", "--strip-extras", "--allow-unsafe"),
-            *(
-                "--no-emit-index-url",
-                "--no-emit-trusted-host",
-                "--no-emit-find-links",
-                "--no-config",
-            ),
-            *("--resolver", "backtracking", "--cache-dir", self.context.cache_dir / "pip-tools"),
-        )
-        lock = self.context.build_dir / _LOCK
-        self._python("-m", "piptools", "compile", *options, "--output-file", lock, self._requirements)
-
-    def _pip_sync(self, lock: str) -> None:
-        python = self.context.build_dir / _ENV / "bin" / "python"
-        options = ("--no-config", "--python-executable", python)
-        self._python("-m", "piptools", "sync", *options, "--pip-args", "--no-compile", lock)
-
-    def _python(self, *arguments: str | Path) -> None:
-        env = {**for_build(self.context.config_vars), **_SETTINGS}
-        cache = self.context.cache_dir / "pip"
-        self.context.run([Path(sys.executable), *arguments], env={**env, "PIP_CACHE_DIR": cache})
-
-    def _inside(self, *arguments: str | Path, check: bool = True) -> int:
-        """Run one step of ``_inside.py`` in the sandbox: the tree is the app's, its links lead anywhere."""
-        python = Path(os.path.realpath(sys.executable))
-        argv = [python, "-I", "-S", _INSIDE, *arguments]
-        return self.context.run(argv, env=_SETTINGS, check=check).status
-
-    def _check_tree(self) -> None:
-        """Refuse a source that already has what this pack is about to make, or a link in its place."""
-        for name in (".heroku", _ENV, _LOCK, ".profile.d"):
-            path = self.context.build_dir / name
-            if path.is_symlink() or (name in {_ENV, _LOCK} and path.exists()):
-                fix = "remove it from the source, or name it in .slugignore"
-                raise BuildpackError(f"the source has its own {name}", fix)
-
-    def _check_requested_version(self) -> None:
-        """Refuse an app that asks for another Python than this one, rather than run it on the wrong one."""
-        text = read_beneath(self.context.build_dir, ".python-version") or b""
-        wanted = next((w for line in text.decode("utf-8", "replace").split("\n") if (w := line.strip())), "")
-        here = [str(part) for part in sys.version_info[:3]]
-        if re.fullmatch(r"\d+\.\d+(\.\d+)?", wanted) and wanted.split(".")[:2] != here[:2]:
-            fix = f"run slugkit with Python {wanted}, or change .python-version"
-            reason = f".python-version asks for Python {wanted}, this is {'.'.join(here)}"
-            raise BuildpackError(reason, fix)
-
-    def _say(self, text: str) -> None:
-        self.context.say(text)
-
-    @cached_property
-    def _requirements(self) -> str:
-        found = _requirements(self.context)
-        if found is None:  # another pack's compile may have removed it since detect
-            raise BuildpackError("requirements.txt and requirements.in are gone since detect")
-        return found
-
-    @cached_property
-    def _text(self) -> str:
-        raw = read_beneath(self.context.build_dir, self._requirements, _LARGEST_REQUIREMENTS) or b""
-        return raw.decode("utf-8", "replace")
-
-    @property
-    def _cached(self) -> Path:
-        return self.context.cache_dir / "python"
-
-    @cached_property
-    def _key(self) -> str | None:
-        """What the environment depends on, as one digest; None when that includes files of the app itself."""
-        whole = _whole(self.context.build_dir, self._requirements, self._text)
-        if whole is None:
-            return None
-        parts = (__version__, self.runtime, sys.version, sys.base_prefix, whole)
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+def _environment(job: Job) -> None:
+    """Bring the environment back from the cache while what it depends on is the same; else make it anew."""
+    key = cache_key(job)
+    notes = job.context.tmp / _NOTES
+    if key is not None and job.inside("restore", notes, job.cache("python"), key, check=False) == 0:
+        job.context.say("-----> Restoring the environment from the cache: the requirements are unchanged")
+        return
+    create(job)
+    download_nltk(job)
+    job.context.say("-----> Making the environment relocatable")
+    job.inside("finish", job.runtime)
+    if key is not None:
+        job.inside("save", job.cache("python"), key)
 
 
-def _requirements(context: BuildContext) -> str | None:
-    names = ("requirements.txt", "requirements.in")
-    return next((n for n in names if read_beneath(context.build_dir, n, 1) is not None), None)
+def _addons(context: BuildContext) -> tuple[str, ...]:
+    """Return the database that Heroku gives a Django app with psycopg2 (contract.md 8.3)."""
+    version = (read_beneath(context.cache_dir, _LAST, 20) or b"").decode("ascii", "replace")
+    django = all(has_package(context.build_dir, version, name) for name in ("django", "psycopg2"))
+    has_manage = read_beneath(context.build_dir, "manage.py", 1) is not None
+    return ("heroku-postgresql",) if django and has_manage else ()
 
 
-def _whole(root: Path, name: str, text: str, depth: int = 8) -> str | None:
-    """Return *text* with every requirements file it includes; None when it names anything by path or URL."""
-    if _ELSEWHERE.search(text) or not depth:
-        return None
-    parts = [text]
-    for included in _INCLUDED.findall(text):
-        path = os.path.normpath(os.path.join(os.path.dirname(name), included))  # noqa: PTH118, PTH120 - relative
-        if "://" in included or path.startswith(("..", "/")):
-            return None
-        raw = read_beneath(root, path, _LARGEST_REQUIREMENTS)
-        part = None if raw is None else _whole(root, path, raw.decode("utf-8", "replace"), depth - 1)
-        if part is None:
-            return None
-        parts.append(part)
-    return "\0".join(parts)
+def _tell(context: BuildContext, wanted: Wanted, python: Interpreter) -> None:
+    if not wanted.source:
+        context.say(f"-----> No Python version was specified. Using the one that runs slugkit: Python {python.version}")
+    elif wanted.source == "the last build":
+        context.say(f"-----> No Python version was specified. Using that of the last build: Python {python.version}")
+    else:
+        context.say(f"-----> Using Python {python.version} specified in {wanted.source}")
+    if wanted.deprecated:
+        say = f"runtime.txt is deprecated: remove it, and write {wanted.said} to .python-version instead"
+        context.say(f" !     Warning: {say}")

@@ -8,6 +8,7 @@ import base64
 import compileall
 import csv
 import hashlib
+import io
 import json
 import os
 import re
@@ -28,6 +29,23 @@ UNWANTED = {
     *("ensurepip", "idlelib", "turtledemo"),
     *("dist-packages", "site-packages", "EXTERNALLY-MANAGED", "sitecustomize.py"),
 }
+TEST_MODULES = ("_test", "_ctypes_test", "_xxtest", "xxlimited")
+# Where a library of the stack is; /usr/local is not the same on every machine that has the stack.
+STACK = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/")
+# What loads all of the interpreter's extension modules, and says which files that mapped.
+LOAD_ALL = """
+import contextlib, importlib, json, os, sys
+for path in sys.path:
+    if path.endswith("lib-dynload") and os.path.isdir(path):
+        for name in sorted(os.listdir(path)):
+            with contextlib.suppress(Exception):
+                importlib.import_module(name.split(".")[0])
+with open("/proc/self/maps") as file:
+    mapped = {line.split(maxsplit=5)[5].strip() for line in file if line.count("/")}
+print(json.dumps([sys.prefix, sorted(mapped)]))
+"""
+CANNOT = """the interpreter {executable} cannot be put into a slug: {reason}
+take another one (.python-version, SLUGKIT_PYTHONS), or leave it on the host: runtime="stack", --runtime stack"""
 # A script that finds the interpreter beside itself, wherever that is; to Python, the exec line is a string.
 SHEBANG = """#!/bin/sh
 '''exec' "$(dirname -- "$(realpath -- "$0")")"/'python' "$0" "$@"
@@ -35,11 +53,13 @@ SHEBANG = """#!/bin/sh
 """
 
 
-def restore(cached: str, key: str) -> int:
+def restore(notes: str, cached: str, key: str) -> int:
     """Bring the environment that *key* names back from the cache; 3 when it is not there."""
     cache = Path(cached)
     if not (cache / "key").is_file() or (cache / "key").read_text() != key:
+        note(notes, "cache_status", "discarded" if cache.is_dir() else "empty")
         return 3
+    note(notes, "cache_status", "reused")
     link_tree(cache / "env", ENV)
     if (cache / "requirements.lock").is_file():
         shutil.copyfile(cache / "requirements.lock", ".heroku/requirements.lock")
@@ -59,7 +79,7 @@ def save(cached: str, key: str) -> int:
 
 def finish(runtime: str) -> int:
     """Make the environment work at any path, bytecode included."""
-    for useless in [*ENV.glob("bin/*activate*"), *ENV.glob("bin/pydoc*"), ENV / "CACHEDIR.TAG"]:
+    for useless in [*ENV.glob("bin/*activate*"), *ENV.glob("bin/pydoc*"), ENV / "CACHEDIR.TAG", ENV / ".lock"]:
         useless.unlink(missing_ok=True)
     if runtime == "vendored":
         vendor()
@@ -88,9 +108,12 @@ def vendor() -> None:
 
 def unwanted(directory: str, names: list[str]) -> set[str]:
     """Return those of *names* that stay out of the slug."""
+    static = {name for name in names if name.endswith((".a", ".o"))}
     if Path(directory).name == VERSION:
-        return {name for name in names if name in UNWANTED or name.startswith("config-")}
-    return UNWANTED_BELOW.intersection(names)
+        return static | {name for name in names if name in UNWANTED or name.startswith("config-")}
+    if Path(directory).name == "lib-dynload":
+        return static | {name for name in names if name.startswith(TEST_MODULES)}
+    return static | UNWANTED_BELOW.intersection(names)
 
 
 def name_interpreter() -> None:
@@ -134,7 +157,8 @@ def vendor_shared_library() -> None:
     if content.count(b"\0" + old) != 1 or len(new) != len(old):
         if str(libdir).startswith(("/usr/lib", "/lib")):
             return  # found on the loader's own path, and the stack shows it
-        sys.exit(f"the interpreter {sys.executable} cannot be vendored: its library path {libdir} cannot be rewritten")
+        reason = f"it looks for its own library in {libdir} only"
+        sys.exit(CANNOT.format(executable=sys.executable, reason=reason))
     executable.write_bytes(content.replace(b"\0" + old, b"\0" + new))
     target = ENV / "lib" / str(library)
     shutil.copyfile(Path(str(libdir), str(library)), target)
@@ -162,8 +186,8 @@ def relocate_scripts() -> None:
         content = path.read_bytes()
         match = re.match(rb"#!(?:/bin/sh\n'''exec' )?(\S+)[^\n]*\n(?:' '''\n)?", content)
         if match and b"python" in match[1] and str(ENV).encode() in match[1]:
-            path.write_bytes(SHEBANG.encode() + content[match.end() :])
-            changed[path.name] = path.read_bytes()
+            changed[path.name] = SHEBANG.encode() + content[match.end() :]
+            replace(path, changed[path.name])
     for record in ENV.glob("lib/python*/site-packages/*.dist-info/RECORD"):
         rewrite_record(record, changed)
 
@@ -176,20 +200,50 @@ def rewrite_record(record: Path, changed: dict[str, bytes]) -> None:
         if path.endswith("/bin") and name in changed:
             digest = base64.urlsafe_b64encode(hashlib.sha256(changed[name]).digest()).decode().rstrip("=")
             row[1:] = [f"sha256={digest}", str(len(changed[name]))]
-    with record.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    replace(record, text.getvalue().encode())
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Give *path* another *content*, as a file of its own: what is there may be linked to from an installer's cache."""
+    mode = path.stat().st_mode
+    path.unlink()
+    path.write_bytes(content)
+    path.chmod(mode)
 
 
 def relocate_paths() -> None:
-    """Make the lines of .pth files that name this build's directory relative: they count from site-packages."""
+    """Make what names this build's directory relative: .pth lines count from site-packages, editable finders from it.
+
+    What pip notes about where a package came from is not kept: it would be the path of this build.
+    """
     here = str(Path.cwd())
     for path in ENV.glob("lib/python*/site-packages/*.pth"):
         lines = path.read_text().split("\n")
         moved = [os.path.relpath(s, path.resolve().parent) if s.startswith(here) else s for s in lines]
-        path.write_text("\n".join(moved))
+        if moved != lines:
+            replace(path, "\n".join(moved).encode())
+    for path in ENV.glob("lib/python*/site-packages/__editable__*.py"):
+        relocate_finder(path, here)
     for path in ENV.glob("lib/python*/site-packages/*.dist-info/direct_url.json"):
         if here in path.read_text():
             path.unlink()
+    lock = Path(".heroku/requirements.lock")
+    if lock.is_file() and here in lock.read_text():
+        replace(lock, lock.read_text().replace(here, "/app").encode())
+
+
+def relocate_finder(path: Path, here: str) -> None:
+    """Let the finder of an editable package, which maps names to absolute paths, find the app from where it is."""
+    home = "_HOME = __import__('os').path.realpath(__file__ + '/../../../../../..')\n"
+    text = path.read_text()
+    moved = re.sub(rf"'{re.escape(here)}((?:/[^']*)?)'", r"(_HOME + '\1')", text)
+    if moved == text:
+        return
+    future = re.match(r"from __future__ import [^\n]*\n", moved)
+    start = future.end() if future else 0
+    replace(path, (moved[:start] + home + moved[start:]).encode())
 
 
 def compile_all(root: Path) -> None:
@@ -236,18 +290,37 @@ def profile(scripts: str) -> int:
     return 0
 
 
+def remember(notes: str, path: str, version: str) -> int:
+    """Note in the cache which Python this build had: the next one has the same unless it is told otherwise."""
+    Path(path).write_text(version)
+    note(notes, "python_version", ".".join(map(str, sys.version_info[:3])))
+    return 0
+
+
+def note(notes: str, name: str, fact: str) -> None:
+    """Add a fact to what the build reports."""
+    with Path(notes).open("a") as file:
+        file.write(f"{name}={fact}\n")
+
+
 def check(runtime: str) -> int:
     """Try the finished environment from another directory: it must find itself and need nothing of the old one."""
-    code = "import sys, json; print(json.dumps([sys.prefix, open('/proc/self/maps').read()]))"
-    prefix, maps = json.loads(ask(code))
+    prefix, mapped = json.loads(ask(LOAD_ALL))
     if os.path.realpath(prefix) != os.path.realpath(ENV):
         print(f"the environment takes {prefix} for its prefix", file=sys.stderr)
         return 1
-    base = sys.base_prefix.rstrip("/") + "/lib/lib" + VERSION
-    if runtime == "vendored" and not base.startswith("/usr/") and base in maps:
-        print(f"the vendored interpreter still loads {base}*", file=sys.stderr)
+    elsewhere = libraries_elsewhere(mapped, os.path.realpath(ENV))
+    if runtime == "vendored" and elsewhere:
+        reason = f"it loads {', '.join(elsewhere[:3])}, which the stack has not"
+        print(CANNOT.format(executable=sys.executable, reason=reason), file=sys.stderr)
         return 1
     return 0
+
+
+def libraries_elsewhere(mapped: list[str], env: str) -> list[str]:
+    """Return the shared libraries among the *mapped* files that are neither in *env* nor in the stack."""
+    libraries = [path for path in mapped if re.search(r"\.so(\.[\d.]+)?$", path)]
+    return [path for path in libraries if not path.startswith((*STACK, env + "/"))]
 
 
 def ask(code: str) -> str:
@@ -275,6 +348,7 @@ STEPS: dict[str, Callable[..., int]] = {
     "finish": finish,
     "app": app,
     "profile": profile,
+    "remember": remember,
 }
 
 if __name__ == "__main__":

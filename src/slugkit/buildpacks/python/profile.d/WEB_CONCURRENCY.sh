@@ -22,5 +22,13 @@ _slugkit_concurrency() {
 }
 DYNO_RAM="$(_slugkit_ram)"
 export DYNO_RAM
+if [[ ${DYNO-} == web.* ]]; then
+  echo "Python buildpack: $DYNO_RAM MB of memory and $(nproc) CPU cores are available" >&2
+  if [[ -n ${WEB_CONCURRENCY-} ]]; then
+    echo "Python buildpack: WEB_CONCURRENCY is $WEB_CONCURRENCY, as it was set" >&2
+  else
+    echo "Python buildpack: WEB_CONCURRENCY defaults to $(_slugkit_concurrency "$DYNO_RAM")" >&2
+  fi
+fi
 export WEB_CONCURRENCY="${WEB_CONCURRENCY:-$(_slugkit_concurrency "$DYNO_RAM")}"
 unset -f _slugkit_ram _slugkit_concurrency

@@ -1,0 +1,82 @@
+"""One compile of a Python app as a value: what it is given, what was chosen for it, and how its commands are run."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from attrs import frozen
+
+from ...command import Runner
+from ...environ import for_build
+from .._contract import BuildContext
+from ._interpreters import Interpreter, running
+from ._managers import Manager
+
+Runtime = Literal["vendored", "stack"]
+Installer = Literal["pip", "uv"]
+
+ENV = ".heroku/python"
+LOCK = ".heroku/requirements.lock"
+INSIDE = Path(__file__).parent / "_inside.py"
+
+# What keeps two builds of the same tree the same, and pip quiet.
+SETTINGS = {
+    "LANG": "C.UTF-8",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_INPUT": "1",
+    "PIP_PROGRESS_BAR": "off",
+    "PIP_ROOT_USER_ACTION": "ignore",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONHASHSEED": "0",
+    "PYTHONUNBUFFERED": "1",
+    "SOURCE_DATE_EPOCH": "315532800",
+}
+
+
+@frozen
+class Job:
+    """A compile under way. Its ``run`` shows the chosen interpreter to commands."""
+
+    context: BuildContext
+    runtime: Runtime
+    installer: Installer
+    manager: Manager
+    python: Interpreter
+    run: Runner
+    tests: bool = False
+
+    @property
+    def env_dir(self) -> Path:
+        """The app's environment, as the host sees it."""
+        return self.context.build_dir / ENV
+
+    def cache(self, name: str) -> Path:
+        """Return where the cache keeps *name*."""
+        return self.context.cache_dir / name
+
+    def own(self, *arguments: str | Path) -> None:
+        """Run the Python of slugkit's environment, where virtualenv and pip-tools are."""
+        self.tool([Path(sys.executable), *arguments])
+
+    def tool(self, argv: Sequence[str | Path], env: Mapping[str, str | Path] | None = None) -> None:
+        """Run a program that installs packages: it has the harmless config vars, and its downloads in the cache."""
+        kept = {"PIP_CACHE_DIR": self.cache("pip"), "PIP_SRC": self.env_dir / "src"}
+        self.run(argv, env={**for_build(self.context.config_vars), **SETTINGS, **kept, **(env or {})})
+
+    def inside(self, *arguments: str | Path, check: bool = True) -> int:
+        """Run one step of ``_inside.py`` in the sandbox: the tree is the app's, its links lead anywhere."""
+        argv = [self.python.executable, "-I", "-S", INSIDE, *arguments]
+        return self.run(argv, env=SETTINGS, check=check).status
+
+    def virtualenv(self, directory: Path, python: Interpreter, *options: str) -> None:
+        """Make a virtual environment of *python* with virtualenv."""
+        quiet = ("--no-download", "--no-periodic-update", "--no-vcs-ignore", "--quiet")
+        which = () if python == running() else ("--python", python.executable)
+        self.own("-m", "virtualenv", *quiet, *options, *which, "--app-data", self.cache("virtualenv"), directory)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the app's interpreter is the one that runs slugkit."""
+        return os.path.realpath(self.python.executable) == os.path.realpath(sys.executable)

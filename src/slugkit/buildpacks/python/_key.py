@@ -1,0 +1,70 @@
+"""What an environment depends on, as one digest: while it is the same, nothing is installed."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from ..._tree import read_beneath
+from ..._version import __version__
+from ._job import Job
+from ._tools import version_of
+
+_INCLUDED = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[\s=]*(\S+)", re.MULTILINE)
+# A path, a URL, an editable, a directory of archives: what they lead to may change without a word in the file.
+_ELSEWHERE = re.compile(
+    r"^(?!\s*(?:#|-r|-c|-i|--requirement|--constraint|--index-url|--extra-index-url|--trusted-host))"
+    r"(?:\s*(?:-e|-f|--editable|--find-links|\.)|[^#]*/)",
+    re.MULTILINE,
+)
+# The same of the other managers' lock files: directories, files and archives; a commit of a repository never changes.
+_LOCAL = {
+    "uv": re.compile(r'source = \{ (?:editable|directory|path) = "'),
+    "Poetry": re.compile(r'^type = "(?:directory|file|url)"$', re.MULTILINE),
+    "Pipenv": re.compile(r'"(?:path|file)": "|"editable": true'),
+}
+_BESIDE = {"uv": "pyproject.toml", "Poetry": "pyproject.toml", "Pipenv": "Pipfile"}
+_LARGEST_LIST = 8 * 2**20
+
+
+def cache_key(job: Job) -> str | None:
+    """Return what the environment of *job* depends on, as one digest; None when that includes files of the app."""
+    root, name = job.context.build_dir, job.manager.file
+    text = read_list(root, name) or ""
+    whole = _whole(root, name, text) if job.manager.name == "pip" else _locked(job, text)
+    if whole is None:
+        return None
+    installer = job.installer if job.manager.name == "pip" else version_of(job.manager.name)
+    interpreter = (job.python.version, str(job.python.prefix))
+    beside = (str(read_list(root, name)) for name in ("nltk.txt", *(["requirements-test.txt"] if job.tests else [])))
+    parts = (__version__, job.runtime, *interpreter, job.manager.name, installer, str(job.tests), whole, *beside)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def read_list(root: Path, name: str) -> str | None:
+    """Return the text of the file *name* of an app, None when there is none."""
+    raw = read_beneath(root, name, _LARGEST_LIST)
+    return None if raw is None else raw.decode("utf-8", "replace")
+
+
+def _locked(job: Job, text: str) -> str | None:
+    if _LOCAL[job.manager.name].search(text):
+        return None
+    return text + "\0" + (read_list(job.context.build_dir, _BESIDE[job.manager.name]) or "")
+
+
+def _whole(root: Path, name: str, text: str, depth: int = 8) -> str | None:
+    """Return *text* with every requirements file it includes; None when it names anything by path or URL."""
+    if _ELSEWHERE.search(text) or not depth:
+        return None
+    parts = [text]
+    for included in _INCLUDED.findall(text):
+        path = os.path.normpath(os.path.join(os.path.dirname(name), included))  # noqa: PTH118, PTH120 - relative
+        if "://" in included or path.startswith(("..", "/")):
+            return None
+        raw = read_list(root, path)
+        part = None if raw is None else _whole(root, path, raw, depth - 1)
+        if part is None:
+            return None
+        parts.append(part)
+    return "\0".join(parts)

@@ -1,0 +1,34 @@
+"""The programs that install packages, each at one version, in a virtual environment of its own in the build cache."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+from ..._tree import read_beneath
+from ._interpreters import Interpreter, running
+from ._job import Job
+
+_PINNED = {"uv": "0.13.9", "Poetry": "2.5.1", "Pipenv": "2026.10.3"}
+
+
+def version_of(name: str) -> str:
+    """Return the version of the tool *name* that is used: pip-tools as slugkit has it, the others as pinned here."""
+    return _PINNED.get(name) or version(name)
+
+
+def tool_bin(job: Job, name: str, python: Interpreter | None = None) -> Path:
+    """Return the ``bin`` of the tool *name*, which is installed if the cache has it not: never into the app.
+
+    It runs on *python*; None for the interpreter that runs slugkit.
+    """
+    python = python or running()
+    release = version_of(name)
+    kind = f"{release}-{python.version}"
+    home = job.cache("tools") / name.lower()
+    directory = home / kind
+    if read_beneath(job.context.cache_dir, f"tools/{name.lower()}/{kind}/pyvenv.cfg", 1) is None:
+        job.context.say(f"-----> Installing {name} {release}")
+        job.run(["/bin/rm", "-rf", home])  # what there is of it is of another version
+        job.virtualenv(directory, python)
+        options = ("-m", "pip", "install", "--quiet", "--no-compile", f"{name.lower()}=={release}")
+        job.tool((directory / "bin/python", *options))
+    return directory / "bin"
