@@ -762,7 +762,7 @@ def test_unconfined_when_asked_for(app: Path, tmp_path: Path) -> None:
 
 def test_detect_says_what_it_is(app: Path, tmp_path: Path) -> None:
     """detect() answers for the first pack that claims the app, and leaves nothing, not even a cache."""
-    assert SlugBuilder(cache_dir=tmp_path / "cache").detect(app) == Detection("Procfile")
+    assert SlugBuilder(cache_dir=tmp_path / "cache").detect(app) == Detection("Procfile", "Procfile")
     assert not (tmp_path / "cache").exists()
 
 

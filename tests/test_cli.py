@@ -298,7 +298,52 @@ def test_detect(app: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["detect", str(app)]) == 0
     assert capsys.readouterr() == ("Procfile\n", "")
     assert run(["detect", str(app), "--json"]) == 0
-    assert document(capsys.readouterr().out) == {"name": "Procfile"}
+    assert document(capsys.readouterr().out) == {"name": "Procfile", "because": "Procfile"}
+
+
+def test_detect_explains_what_every_pack_says(app: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row for each pack in the order they are asked: yes or no, and which file is the reason; a yes is success."""
+    (app / "index.html").write_text("")
+    assert run(["detect", str(app), "--explain"]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[1:] == [
+        "buildpacks in the order they are asked",
+        "  pack           app       because",
+        "  ruby      no             no Gemfile",
+        "  nodejs    no             no package.json",
+        "  python    no             no requirements.txt, uv.lock, poetry.lock or Pipfile.lock",
+        "  procfile  yes  Procfile  Procfile",
+        "  static    yes  Static    index.html",
+    ]
+    assert err == ""
+
+
+def test_detect_explains_several_yeses_with_a_warning(app: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Several packs that match are told in Heroku's words, but for those that are only a last resort."""
+    for name in ("Gemfile", "uv.lock"):
+        (app / name).write_text("")
+    assert run(["detect", str(app), "--explain", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [(row["buildpack"], row["detected"], row["because"]) for row in json.loads(out)] == [
+        ("ruby", "Ruby", "Gemfile"),
+        ("nodejs", None, "no package.json"),
+        ("python", "Python", "uv.lock"),
+        ("procfile", "Procfile", "Procfile"),
+        ("static", None, "no index.html"),
+    ]
+    assert "Multiple default buildpacks" in err
+    assert "Ruby,Python" in err
+
+
+def test_detect_explains_why_nobody_claims_an_app(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table is the answer and the status a failure; of packs that are named, each is asked, and no others."""
+    (here / "empty").mkdir()
+    assert run(["detect", "empty", "--explain"]) == 1
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[3:]] == ["no"] * 5
+    assert run(["detect", "empty", "--explain", "-b", "python", "-b", "ruby"]) == 1
+    out, err = capsys.readouterr()
+    assert [line.split()[:2] for line in out.splitlines()[3:]] == [["python", "no"], ["ruby", "no"]]
+    assert err == ""
 
 
 @pytest.mark.parametrize("command", ["detect", "build"])

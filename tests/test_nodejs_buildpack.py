@@ -83,7 +83,7 @@ def commands(run: RecordingRunner) -> list[str]:
 @pytest.mark.parametrize(
     ("files", "answer"),
     [
-        ({"package.json": "{}"}, Detection("Node.js")),
+        ({"package.json": "{}"}, Detection("Node.js", "package.json")),
         ({"sub/package.json": "{}"}, NotDetected("no package.json")),
         ({"package.json/": ""}, NotDetected("no package.json")),
         (

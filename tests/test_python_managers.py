@@ -20,7 +20,7 @@ def test_each_sign_is_an_app_of_python(tmp_path: Path, name: str) -> None:
         context = fake_context(tmp_path / str(number))
         write_tree(context.build_dir, {path: ""})
 
-        assert PythonBuildpack().detect(context) == Detection("Python")
+        assert PythonBuildpack().detect(context) == Detection("Python", name)
 
 
 @pytest.mark.parametrize("name", ["sub/requirements.txt", "index.js", "Gemfile", "package.json", "python"])

@@ -77,7 +77,7 @@ def refusal(error: BuildpackError) -> str:
 @pytest.mark.parametrize(
     ("files", "answer"),
     [
-        ({"Gemfile": ""}, Detection("Ruby")),
+        ({"Gemfile": ""}, Detection("Ruby", "Gemfile")),
         ({"sub/Gemfile": ""}, NotDetected("no Gemfile")),
         ({"Gemfile/x": ""}, NotDetected("no Gemfile")),
         ({"gemfile": "", "Gemfile.lock": "", "config.ru": ""}, NotDetected("no Gemfile")),

@@ -40,7 +40,7 @@ def answer(argv: tuple[str | Path, ...], *, fits: bool = True) -> Completed:
 @pytest.mark.parametrize(
     ("files", "answer"),
     [
-        ({"index.html": ""}, Detection("Static")),
+        ({"index.html": ""}, Detection("Static", "index.html")),
         ({"index.html/": ""}, NotDetected("no index.html")),
         ({"public/index.html": ""}, NotDetected("no index.html")),
     ],

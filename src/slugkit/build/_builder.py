@@ -46,7 +46,7 @@ from ._confinement import build_env, build_spec, ci_env, trusted_env
 from ._describe import announce, describe, empty_writable_directories, read_procfile
 from ._git_tree import git_tree
 from ._output import checked_output, source_date_epoch
-from ._packs import Packs
+from ._packs import Answers, Packs
 from ._secrets import report_secrets
 from ._workspace import Workspace, app_cache, open_workspace, scratch_workspace, write_env_dir
 
@@ -129,6 +129,17 @@ class SlugBuilder:
         """
         with self._reporting(), self._started(source, scratch=True) as build:
             return build.packs.first()[1]
+
+    def explain(self, source: "Source | str | PathLike[str]") -> Answers:
+        """Return what every buildpack says of *source*, in the order in which they are asked: the first yes is used.
+
+        Of packs that were asked for, each is asked about the source as it is, before the ones before it have compiled.
+
+        Raises:
+            SourceNotFoundError, SandboxUnavailableError: As `detect`.
+        """
+        with self._reporting(), self._started(source, scratch=True) as build:
+            return build.packs.answers()
 
     @contextmanager
     def compile(self, source: "Source | str | PathLike[str]") -> Iterator[CompiledApp]:

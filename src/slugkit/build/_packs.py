@@ -49,6 +49,9 @@ _REPORT_TIME = 10.0  # seconds, also when the build's own time is up
 
 
 Taken = list[tuple[Buildpack, Detection]]
+#: What each buildpack, by its name, says of an app; in the order in which they are asked.
+Answers = tuple[tuple[str, Detection | NotDetected], ...]
+_LAST = {pack.name for pack in LAST_RESORTS}
 
 
 @frozen
@@ -83,6 +86,15 @@ class Packs:
         if len(found) > 1:
             self.emit(SeveralBuildpacksDetected(tuple(detection.name for _, detection in found)))
         return found[0]
+
+    def answers(self) -> Answers:
+        """Return what each buildpack says of the source, the last resorts too, whoever has claimed it before."""
+        packs = self.asked_for or (*detectable(self.runtime), *LAST_RESORTS)
+        answers = tuple((pack.name, self._detect(pack, self.context)) for pack in packs)
+        found = [answer.name for name, answer in answers if isinstance(answer, Detection) and name not in _LAST]
+        if len(found) > 1 and not self.asked_for:
+            self.emit(SeveralBuildpacksDetected(tuple(found)))
+        return answers
 
     def run(self) -> tuple[tuple[BuildpackRecord, ...], ReleaseDefaults]:
         """Detect and compile each pack before the next is asked, then release and report (contract.md 2.6, 2.9).

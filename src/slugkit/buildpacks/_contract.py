@@ -36,9 +36,10 @@ class BuildContext:
 
 @frozen
 class Detection:
-    """Yes: ``name`` is what the buildpack calls the app ("Python")."""
+    """Yes: ``name`` is what the buildpack calls the app ("Python"), ``because`` the file that says so, if one does."""
 
     name: str
+    because: str = ""
 
 
 @frozen

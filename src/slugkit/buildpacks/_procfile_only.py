@@ -20,7 +20,7 @@ class ProcfileBuildpack:
             return NotDetected("no Procfile")
         if not parse_procfile(text.decode("utf-8", "replace")):
             return NotDetected("the Procfile declares no process type")
-        return Detection("Procfile")
+        return Detection("Procfile", "Procfile")
 
     def compile(self, context: BuildContext) -> None:
         """Leave the tree as it is."""

@@ -8,13 +8,16 @@ import attrs
 import click
 
 from ..archive import Slug
-from ..build import SlugBuilder
+from ..build import Answers, SlugBuilder
+from ..buildpacks import Detection
 from ..environ import parse_assignments, parse_env_file
 from ..errors import InvalidConfigVarError
 from ..source import GitSource, Source
+from ..xray import Table
 from ._output import BuildDisplay, echo, emit_json, env_options, json_option, sandbox_option, show_lines, with_options
 from ._pipes import PIPE, piped
 from ._supply import Documents, document_options
+from ._tables import show_tables
 
 source_argument = click.argument("source", default=".")
 buildpack_option = click.option(
@@ -43,14 +46,35 @@ timeout_option = click.option(
 @source_argument
 @buildpack_option
 @sandbox_option
+@click.option("--explain", is_flag=True, help="Show what every buildpack says, and because of which file.")
 @json_option
-def detect(source: str, buildpacks: tuple[str, ...], *, sandbox: str, as_json: bool) -> None:
+def detect(source: str, buildpacks: tuple[str, ...], *, sandbox: str, explain: bool, as_json: bool) -> None:
     """Say which kind of app SOURCE is."""
-    detection = SlugBuilder(buildpacks=buildpacks or None, sandbox=sandbox, on_event=show_lines).detect(source)
+    builder = SlugBuilder(buildpacks=buildpacks or None, sandbox=sandbox, on_event=show_lines)
+    if explain:
+        _explain(builder.explain(source), as_json=as_json)
+        return
+    detection = builder.detect(source)
     if as_json:
         emit_json(attrs.asdict(detection))
     else:
         echo(detection.name)
+
+
+def _explain(answers: Answers, *, as_json: bool) -> None:
+    """Print a row for each of *answers*; the status is 1 when none is a yes."""
+    rows = [
+        (name, answer.name, answer.because) if isinstance(answer, Detection) else (name, None, answer.reason)
+        for name, answer in answers
+    ]
+    if as_json:
+        keys = ("buildpack", "detected", "because")
+        emit_json([dict(zip(keys, row, strict=True)) for row in rows])
+    else:
+        cells = tuple((name, "no" if detected is None else "yes", detected or "", why) for name, detected, why in rows)
+        show_tables([Table("buildpacks in the order they are asked", ("pack", "", "app", "because"), 0, cells)], None)
+    if all(detected is None for _, detected, _ in rows):
+        raise click.exceptions.Exit(1)
 
 
 @click.command(short_help="Build an app into a slug.")

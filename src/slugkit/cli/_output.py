@@ -28,6 +28,7 @@ from ..events import (
     BuildpackReported,
     PackingProgressed,
     PackingStarted,
+    SeveralBuildpacksDetected,
     SlugPacked,
 )
 from ..logline import harmless
@@ -149,9 +150,10 @@ class BuildDisplay:
 
 
 def show_lines(event: BuildEvent) -> None:
-    """Show on standard error what buildpacks print, and nothing else of a build."""
-    if isinstance(event, BuildLine):
-        say(event.text)
+    """Show on standard error what buildpacks print, and that several claim the app; nothing else of a build."""
+    if isinstance(event, BuildLine | SeveralBuildpacksDetected):
+        for line in heroku_text(event):
+            say(line)
 
 
 def say(line: str) -> None:

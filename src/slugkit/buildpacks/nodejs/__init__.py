@@ -46,7 +46,7 @@ class NodejsBuildpack:
     def detect(self, context: BuildContext) -> Detection | NotDetected:
         """Claim an app with a package.json in its root (contract.md 8.2)."""
         if read_beneath(context.build_dir, "package.json", 1) is not None:
-            return Detection("Node.js")
+            return Detection("Node.js", "package.json")
         for name in (".slugignore", ".gitignore"):
             lines = (read_beneath(context.build_dir, name) or b"").decode("utf-8", "replace").split("\n")
             if "package.json" in (line.strip() for line in lines):

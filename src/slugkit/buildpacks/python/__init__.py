@@ -47,7 +47,8 @@ class PythonBuildpack:
 
     def detect(self, context: BuildContext) -> Detection | NotDetected:
         """Claim an app with any sign of Python in its root (contract.md 8.2)."""
-        return Detection("Python") if sign_of_python(context.build_dir) else NotDetected(REASON)
+        sign = sign_of_python(context.build_dir)
+        return Detection("Python", sign) if sign else NotDetected(REASON)
 
     def compile(self, context: BuildContext) -> None:
         """Make ``.heroku/python`` and ``.profile.d``; an unchanged environment comes from the cache."""

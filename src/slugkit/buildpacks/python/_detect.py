@@ -16,11 +16,11 @@ MISSPELLED = (
     "requirements.txt.txt",
     "requirments.txt",
 )
-#: An app is Python when one of these is in its root, whatever it is.
+#: An app is Python when one of these is in its root, whatever it is; those that say most of it come first.
 SIGNS = (
-    *(".python-version", "__init__.py", "app.py", "main.py", "manage.py", "pdm.lock", "Pipfile", "Pipfile.lock"),
-    *("poetry.lock", "pyproject.toml", "requirements.in", "requirements.txt", "runtime.txt", "server.py"),
-    *("setup.cfg", "setup.py", "uv.lock", *MISSPELLED, "__pycache__", ".venv", "venv"),
+    *("requirements.txt", "uv.lock", "poetry.lock", "Pipfile.lock", "requirements.in", "Pipfile", "pyproject.toml"),
+    *("setup.py", "setup.cfg", "pdm.lock", *MISSPELLED, "runtime.txt", ".python-version", "manage.py", "app.py"),
+    *("main.py", "server.py", "__init__.py", "__pycache__", ".venv", "venv"),
 )
 REASON = "no requirements.txt, uv.lock, poetry.lock or Pipfile.lock"
 

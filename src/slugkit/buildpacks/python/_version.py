@@ -21,13 +21,14 @@ MISSPELLED = (
     *(".python-verson", ".phyton-version", ".pyhton-version", ".pyton-version", ".py-version"),
     *("python-version", "python-version.txt", "python_version", "python_version.txt", "pythonversion"),
 )
-OLDEST = (3, 10)
+OLDEST = (3, 11)
 _ENDED = {
     (2, 7): "January 2020",
     (3, 6): "December 2021",
     (3, 7): "June 2023",
     (3, 8): "October 2024",
     (3, 9): "October 2025",
+    (3, 10): "October 2026",
 }
 _HOW = "write the version alone on one line, such as 3.13 or 3.13.2: no prefix, quotes or wildcards"
 

@@ -58,7 +58,7 @@ class RubyBuildpack:
         """Claim an app with a Gemfile in its root."""
         if read_beneath(context.build_dir, "Gemfile", 1) is None:
             return NotDetected("no Gemfile")
-        return Detection("Ruby")
+        return Detection("Ruby", "Gemfile")
 
     def compile(self, context: BuildContext) -> None:
         """Make ``vendor/bundle`` and ``.profile.d``, and compile the assets of a Rails app."""

@@ -30,7 +30,7 @@ class StaticBuildpack:
         """Claim an app with an index.html in its root; detection asks after every other buildpack."""
         if read_beneath(context.build_dir, "index.html", 1) is None:
             return NotDetected("no index.html")
-        return Detection("Static")
+        return Detection("Static", "index.html")
 
     def compile(self, context: BuildContext) -> None:
         """Make ``.heroku/static``; an unchanged server comes from the cache."""
