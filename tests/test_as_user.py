@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -15,10 +14,8 @@ import pytest
 
 import slugkit
 from slugkit.testing import write_tree
+from users import BECOME, ROOT, UID, python
 
-ROOT = os.geteuid() == 0
-UID = 61000 if ROOT else os.getuid()
-BECOME = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups") if ROOT else ()
 DISABLES_USERNS = (0, 8)
 
 SCRIPT = r"""
@@ -88,15 +85,6 @@ print(json.dumps({
     "work": [path.name for path in (home / "cache/slugkit/builds").glob("*/*")],
 }))
 """
-
-
-def python() -> str:
-    """Return an interpreter that an ordinary user may run, new enough for slugkit."""
-    for candidate in ("/usr/bin/python3", sys.executable):
-        check = "import sys; sys.exit(sys.version_info < (3, 11))"
-        if subprocess.run([*BECOME, candidate, "-c", check], capture_output=True, check=False).returncode == 0:
-            return candidate
-    pytest.fail("no interpreter >= 3.11 that an ordinary user may run")
 
 
 @pytest.fixture(scope="module")

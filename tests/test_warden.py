@@ -26,6 +26,7 @@ from slugkit import _exec
 from slugkit._exec import Process, Warden
 from slugkit.command import Command, DataFile
 from slugkit.sandbox import Landlock, Namespaces, Sandbox, SandboxSpec, Unconfined, dyno_uid, stack_view
+from users import BECOME, UID
 from waiting import SECONDS, until
 
 ROOT = os.geteuid() == 0
@@ -710,7 +711,6 @@ def test_a_scratch_is_removed_whatever_is_in_it(warden: Warden, tmp_path: Path, 
 
 # -- as an ordinary user ---------------------------------------------------------------------------------------
 
-USER = 61000
 WHOLE = ("test_landlock.py", "test_namespaces.py", "test_spare.py", "test_warden.py")
 #: Of the longest, what a user's own rights decide; the rest comes with script/test --all.
 SAMPLE = "replaced or kinds_do or double or overlay or init_shows or look_into or program_is_killed or scratch"
@@ -726,7 +726,7 @@ def as_user(*arguments: str) -> "subprocess.CompletedProcess[str]":
             assert spec.origin is not None
             source, ignored = Path(spec.origin).parent, shutil.ignore_patterns("__pycache__")
             shutil.copytree(source, place / "lib" / name, ignore=ignored)
-        for name in ("alone.py", "waiting.py", *WHOLE):
+        for name in ("alone.py", "users.py", "waiting.py", *WHOLE):
             shutil.copy(Path(__file__).parent / name, place)
         shutil.copy(Path(pytest.__file__).parent.parent / "py.py", place / "lib")
         fixture = "from slugkit.sandbox import Namespaces\nimport pytest\n@pytest.fixture\ndef sandboxed():\n"
@@ -734,11 +734,10 @@ def as_user(*arguments: str) -> "subprocess.CompletedProcess[str]":
         (place / "home").mkdir()
         for path in (place, *place.rglob("*")):
             path.chmod(0o755 if path.is_dir() else 0o644)
-        os.chown(place / "home", USER, USER)
+        os.chown(place / "home", UID, UID)
         home, lib = str(place / "home"), str(place / "lib")
         env = {"PATH": "/usr/bin:/bin", "HOME": home, "TMPDIR": home, "PYTHONPATH": lib, "PYTHONDONTWRITEBYTECODE": "1"}
-        become = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups")
-        argv = (*become, "/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "-ra")
+        argv = (*BECOME, "/usr/bin/python3", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "-ra")
         files = [str(place / name) for name in WHOLE]
         whole = (
             *argv,

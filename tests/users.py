@@ -12,7 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = os.geteuid() == 0
-UID = 61000 if ROOT else os.getuid()
+# One for each worker of a test run: how many processes a user may have is counted over all of that user's.
+UID = 61000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) if ROOT else os.getuid()
 BECOME = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups") if ROOT else ()
 USERS = ("root", "user") if ROOT else ("user",)
 

@@ -176,8 +176,7 @@ class Host:
             self.say(failed=what.get("id"), error=f"{type(error).__name__}: {error}")
 
     def _wait(self, name: str, dyno: Running) -> None:
-        dyno.wait()
-        self.say(ended=name)
+        self.say(ended=name, status=dyno.wait())
 
 
 if __name__ == "__main__":

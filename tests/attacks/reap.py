@@ -59,7 +59,8 @@ def reap(sandbox: str, end: str, place: Path, longest: float, at_once: int) -> l
 def _started(program: Program, slug: str, run: str, kind: str) -> None:
     name = program.start(slug, kind, {"KIND": kind, "MARK": f"atk-{run}-{kind}"})["name"]
     if not program.wait(lambda event: event.get("line") == name, 20):
-        raise RuntimeError(f"{kind} says nothing: {program.errors()}")
+        ended = program.process.poll(), [event for event in program.events if "ended" in event]
+        raise RuntimeError(f"{kind} says nothing; what has ended: {ended} {program.errors()}")
 
 
 def _ended(program: Program, run: str, end: str, longest: float, at_once: int) -> list[dict[str, Any]]:
