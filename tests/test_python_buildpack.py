@@ -26,8 +26,8 @@ def commands(run: RecordingRunner) -> list[str]:
     short = []
     for _, *arguments in run.calls:
         names = [argument if isinstance(argument, str) else argument.name for argument in arguments]
-        if "_inside.py" in names:
-            short.append(names[names.index("_inside.py") + 1])
+        if "_inside" in names:
+            short.append(names[names.index("_inside") + 1])
         else:
             short.append(" ".join(name for name in names[1:3] if not name.startswith("-")))
     return short

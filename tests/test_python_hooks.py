@@ -47,7 +47,7 @@ def test_the_apps_hooks_run_first_and_last(tmp_path: Path) -> None:
 
     assert hooks[0] == 0
     assert "bin/post_compile" in lines[hooks[1]]
-    assert lines[hooks[1] + 1].endswith("_inside.py app")
+    assert lines[hooks[1] + 1].endswith("_inside app")
     assert [line for line in said if "hook" in line] == [
         "-----> Running bin/pre_compile hook",
         "-----> Running bin/post_compile hook",
