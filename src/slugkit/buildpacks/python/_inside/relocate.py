@@ -6,6 +6,8 @@ import hashlib
 import io
 import os
 import re
+import shutil
+import sys
 from pathlib import Path
 
 from .environment import ENV, replace
@@ -15,6 +17,8 @@ SHEBANG = """#!/bin/sh
 '''exec' "$(dirname -- "$(realpath -- "$0")")"/'python' "$0" "$@"
 ' '''
 """
+FIXED = """an editable package cannot be moved: {name} in site-packages names the directory of this build
+install that package without -e, or with a build backend that leads to it by a line of a .pth file"""
 
 
 def relocate_scripts() -> None:
@@ -51,12 +55,13 @@ def relocate_paths() -> None:
     What pip notes about where a package came from is not kept: it would be the path of this build.
     """
     here = str(Path.cwd())
+    remove_clones(here)
     for path in ENV.glob("lib/python*/site-packages/*.pth"):
         lines = path.read_text().split("\n")
         moved = [os.path.relpath(s, path.resolve().parent) if s.startswith(here) else s for s in lines]
         if moved != lines:
             replace(path, "\n".join(moved).encode())
-    for path in ENV.glob("lib/python*/site-packages/__editable__*.py"):
+    for path in ENV.glob("lib/python*/site-packages/*editable*.py"):
         relocate_finder(path, here)
     for path in ENV.glob("lib/python*/site-packages/*.dist-info/direct_url.json"):
         if here in path.read_text():
@@ -64,6 +69,22 @@ def relocate_paths() -> None:
     lock = Path(".heroku/requirements.lock")
     if lock.is_file() and here in lock.read_text():
         replace(lock, lock.read_text().replace(here, "/app").encode())
+    left = next((path for path in guides() if here.encode() in path.read_bytes()), None)
+    if left is not None:
+        sys.exit(FIXED.format(name=left.name))
+
+
+def guides() -> list[Path]:
+    """Return the files that lead Python from site-packages to packages elsewhere, or may do so."""
+    return [path for end in ("pth", "py", "egg-link") for path in ENV.glob(f"lib/python*/site-packages/*.{end}")]
+
+
+def remove_clones(here: str) -> None:
+    """Of the repositories in src/, keep the files of those that are used where they are, and nothing of the others."""
+    leading = "\n".join(path.read_text(errors="replace") for path in guides())
+    for clone in ENV.glob("src/*"):
+        used = re.search(rf"{re.escape(f'{here}/{clone}')}(?![\w.-])", leading)
+        shutil.rmtree(clone / ".git" if used else clone, ignore_errors=True)
 
 
 def relocate_finder(path: Path, here: str) -> None:
