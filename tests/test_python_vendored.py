@@ -27,6 +27,41 @@ def test_tests_and_static_libraries_stay_behind() -> None:
     assert left_out[2] == {"test", "tests", "x.o"}
 
 
+def with_debug_information(root: Path) -> list[Path]:
+    """Compile an extension module, a shared library and a program, as pyenv does; return their paths."""
+    version = environment.VERSION
+    kinds = {f"bin/{version}": [], "lib/libpython3.so.1.0": ["-shared"], f"lib/{version}/lib-dynload/x.so": ["-shared"]}
+    source = write_tree(root, {"x.c": "int main(void) { return 7; }\n"}) / "x.c"
+    made = [root / ".heroku/python" / name for name in kinds]
+    for path, options in zip(made, kinds.values(), strict=True):
+        path.parent.mkdir(parents=True)
+        subprocess.run(["gcc", "-g", "-fPIC", *options, "-o", path, source], check=True)
+    return made
+
+
+def test_debug_information_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interpreter, library and extension modules lose what only a debugger reads, and work as they did."""
+    made = with_debug_information(tmp_path)
+    before = [b".debug_info" in path.read_bytes() for path in made]
+    monkeypatch.chdir(tmp_path)
+    vendor.strip()
+
+    assert before == [True] * 3
+    assert [b".debug_info" in path.read_bytes() for path in made] == [False] * 3
+    assert subprocess.run([made[0]], check=False).returncode == 7
+
+
+def test_without_strip_all_of_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine without binutils an interpreter is larger, and that is all."""
+    made = with_debug_information(tmp_path)
+    before = [path.read_bytes() for path in made]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+    vendor.strip()
+
+    assert [path.read_bytes() for path in made] == before
+
+
 def test_only_the_slug_and_the_stack_are_loaded_from() -> None:
     """A library of anywhere else - a prefix of one's own, /usr/local, a home directory - is not on the next machine."""
     env = "/tmp/build_1/.heroku/python"

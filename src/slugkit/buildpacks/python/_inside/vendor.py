@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -30,6 +31,7 @@ def vendor() -> None:
         shutil.copytree(platstdlib, target, symlinks=True, ignore=unwanted, dirs_exist_ok=True)
     name_interpreter()
     vendor_shared_library()
+    strip()
     (ENV / "pyvenv.cfg").unlink()
     lead_to_site_packages()
 
@@ -91,6 +93,14 @@ def vendor_shared_library() -> None:
     target = ENV / "lib" / str(library)
     shutil.copyfile(Path(str(libdir), str(library)), target)
     target.chmod(0o755)
+
+
+def strip() -> None:
+    """Take out what only a debugger reads, which is two thirds of an interpreter that was compiled here (pyenv's)."""
+    program = shutil.which("strip")
+    made = [*ENV.glob("lib/libpython*.so.*"), *ENV.glob(f"lib*/{VERSION}/lib-dynload/*.so"), ENV / "bin" / VERSION]
+    if program is not None:
+        subprocess.run([program, "--strip-debug", *sorted(made)], check=False)  # what it cannot read stays
 
 
 def lead_to_site_packages() -> None:
