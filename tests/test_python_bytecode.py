@@ -70,6 +70,17 @@ def test_stale_bytecode_is_removed(tmp_path: Path) -> None:
     assert set(bytecode(tmp_path)) == {f"pkg/sub/__pycache__/mod.{TAG}.pyc"}
 
 
+def test_tests_of_packages_stay_source(tmp_path: Path) -> None:
+    """No server imports the tests of its packages; what of them is there as bytecode is not in the slug."""
+    files = {"lib/pkg/mod.py": "", "lib/pkg/tests/test_mod.py": "", "lib/pkg/tests/deep/x.py": "", "lib/tests.py": ""}
+    write_tree(tmp_path, {**files, "lib/pkg/tests/__pycache__/test_mod.pyc": "x"})
+    code = 'from inside.bytecode import compile_all; compile_all(["lib"], leave_out="tests")'
+    argv: list[str | Path] = [sys.executable, "-I", "-S", "-c", BOOT.partition("from inside")[0] + code, INSIDE]
+    subprocess.run(argv, cwd=tmp_path, check=True)
+
+    assert set(bytecode(tmp_path)) == {f"lib/pkg/__pycache__/mod.{TAG}.pyc", f"lib/__pycache__/tests.{TAG}.pyc"}
+
+
 @pytest.mark.parametrize("end", ["os._exit(3)", "os.abort()"])
 def test_a_compiler_that_crashes_fails_the_build(tmp_path: Path, end: str) -> None:
     """A Python that dies over a module ends the step with an error: a slug without its bytecode is not made."""

@@ -13,9 +13,12 @@ from pathlib import Path
 SHARES = 16
 
 
-def compile_all(roots: Iterable[str | Path]) -> None:
-    """Compile every module below *roots*, which are files or directories; what does not compile stays source."""
-    modules = sorted(module for root in roots for module in find_modules(str(root)))
+def compile_all(roots: Iterable[str | Path], leave_out: str = "") -> None:
+    """Compile every module below *roots*, which are files or directories, but for directories called *leave_out*.
+
+    What does not compile stays source.
+    """
+    modules = sorted(module for root in roots for module in find_modules(str(root), leave_out))
     children: set[int] = set()
     failed = 0
     for number in range(min(SHARES, len(modules))):
@@ -29,15 +32,16 @@ def compile_all(roots: Iterable[str | Path]) -> None:
         sys.exit(f"Python {version} died while it compiled modules to bytecode: name another one in .python-version")
 
 
-def find_modules(root: str) -> list[str]:
-    """Return the modules below *root*, where the bytecode that there is is removed."""
+def find_modules(root: str, leave_out: str) -> list[str]:
+    """Return the modules below *root* that are to be compiled, where the bytecode that there is is removed."""
     if os.path.isfile(root):
         return [root]
     found = []
     for directory, names, files in os.walk(root):
         remove(os.path.join(directory, "__pycache__"))
         names[:] = [name for name in names if name != "__pycache__"]
-        found += [os.path.join(directory, name) for name in files if name.endswith(".py")]
+        if leave_out not in directory.split("/"):
+            found += [os.path.join(directory, name) for name in files if name.endswith(".py")]
     return [path for path in found if os.path.isfile(path)]
 
 
