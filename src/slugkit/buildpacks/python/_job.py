@@ -76,10 +76,14 @@ class Job:
         return self.run(argv, env=SETTINGS, check=check).status
 
     def virtualenv(self, directory: Path, python: Interpreter, *options: str) -> None:
-        """Make a virtual environment of *python* with virtualenv."""
+        """Make a virtual environment of *python* with virtualenv.
+
+        Its own data is not kept: each build would copy a thousand files, and it needs them when it installs only.
+        """
         quiet = ("--no-download", "--no-periodic-update", "--no-vcs-ignore", "--quiet")
         which = () if python == running() else ("--python", python.executable)
-        self.own("-m", "virtualenv", *quiet, *options, *which, "--app-data", self.cache("virtualenv"), directory)
+        data = ("--app-data", self.context.tmp / "virtualenv")
+        self.own("-m", "virtualenv", *quiet, *options, *which, *data, directory)
 
     @property
     def is_running(self) -> bool:
