@@ -26,8 +26,8 @@ def commands(run: RecordingRunner) -> list[str]:
     short = []
     for _, *arguments in run.calls:
         names = [argument if isinstance(argument, str) else argument.name for argument in arguments]
-        if "_inside.py" in names:
-            short.append(names[names.index("_inside.py") + 1])
+        if "_inside" in names:
+            short.append(names[names.index("_inside") + 1])
         else:
             short.append(" ".join(name for name in names[1:3] if not name.startswith("-")))
     return short
@@ -101,6 +101,34 @@ def test_the_key_covers_included_files(tmp_path: Path) -> None:
 def test_local_requirements_are_never_cached(tmp_path: Path, text: str) -> None:
     """An environment that holds files of the app, or of elsewhere, depends on more than its list."""
     assert keys(tmp_path, {"requirements.txt": f"{text}\n"}) == [None]
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.mark.parametrize(
+    ("text", "cached"),
+    [
+        (f"lib @ git+https://forge/lib.git@{COMMIT}", True),
+        (f"git+ssh://git@forge/lib.git@{COMMIT}#egg=lib  # the fix", True),
+        (f"-e git+https://forge/lib.git@{COMMIT}#egg=lib&subdirectory=python", True),
+        (f"lib[fast] @ git+https://forge/lib.git@{COMMIT} ; python_version > '3'", True),
+        ("lib @ git+https://forge/lib.git@main", False),
+        ("-e git+https://forge/lib.git@v1.0#egg=lib", False),
+        ("git+https://forge/lib.git", False),
+        (f"git+https://forge/lib.git@{COMMIT[:12]}", False),
+        (f"git+https://forge/lib.git@{COMMIT}0", False),
+        (f"git+https://forge/{COMMIT}", False),
+        (f"git+https://forge/lib.git@main#{COMMIT}", False),
+        (f"git+https://forge/lib.git#egg=lib@{COMMIT}", False),
+        (f"lib @ https://forge/lib.tgz@{COMMIT}", False),
+        (f"-e ./lib # git+https://forge/lib.git@{COMMIT}", False),
+        (f"lib @ git+https://forge/lib.git@{COMMIT}\n-e .", False),
+    ],
+)
+def test_a_repository_is_cached_at_a_commit_only(tmp_path: Path, text: str, *, cached: bool) -> None:
+    """A commit never changes; a branch or a tag of a repository may lead elsewhere without a word in the file."""
+    assert (keys(tmp_path, {"requirements.txt": f"{text}\n"}) != [None]) is cached
 
 
 def test_config_vars_for_pip_reach_pip_only_if_harmless(tmp_path: Path) -> None:

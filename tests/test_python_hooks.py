@@ -1,20 +1,21 @@
 """What a build of a Python app runs of the app itself, and what it tells afterwards."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from slugkit import buildpacks
 from slugkit.build import SlugBuilder
-from slugkit.buildpacks import PythonBuildpack, Reporting
+from slugkit.buildpacks import BuildContext, Buildpack, PythonBuildpack, Reporting
 from slugkit.buildpacks.python._hooks import find_manage, has_package
 from slugkit.buildpacks.python._interpreters import running
 from slugkit.command import Completed
 from slugkit.dyno import DynoRunner
 from slugkit.errors import BuildpackError, CommandFailedError, CompileFailedError
 from slugkit.events import BuildEvent, BuildLine, BuildpackReported
-from slugkit.testing import RecordingRunner, fake_context, write_tree
+from slugkit.testing import FakeBuildpack, RecordingRunner, fake_context, write_tree
 
 SITE = f".heroku/python/lib/python{running().short}/site-packages"
 HOOK = "#!/bin/sh\n"
@@ -47,7 +48,7 @@ def test_the_apps_hooks_run_first_and_last(tmp_path: Path) -> None:
 
     assert hooks[0] == 0
     assert "bin/post_compile" in lines[hooks[1]]
-    assert lines[hooks[1] + 1].endswith("_inside.py app")
+    assert lines[hooks[1] + 1].endswith("_inside app")
     assert [line for line in said if "hook" in line] == [
         "-----> Running bin/pre_compile hook",
         "-----> Running bin/post_compile hook",
@@ -189,6 +190,45 @@ def test_release_names_the_database_of_a_django_app(
     assert release.addons == addons
     assert release.process_types == {}
     assert has_package(context.build_dir, running().short, "django") is ("django" in packages)
+
+
+@pytest.mark.usefixtures("sandboxed")
+def test_later_packs_have_the_apps_python(tmp_path: Path) -> None:
+    """The pack after it runs the app's interpreter by name and imports its modules, as its settings are kept."""
+    told: list[str] = []
+    code = "import sys, ours; print(sys.executable, sys.prefix, ours.__file__, sep='\\n')"
+
+    def compile_(context: BuildContext) -> None:
+        told.extend(context.run(["python", "-c", code], capture=True, show="no").output.splitlines())
+        told.append(str(context.build_dir.name))
+        told.append(context.run(["/usr/bin/python3", "-c", "import json; print(json.__file__)"]).output)
+
+    source = write_tree(tmp_path / "app", {"requirements.txt": "# by pip-compile\n", "ours.py": ""})
+    packs: list[Buildpack] = [PythonBuildpack(runtime="stack"), FakeBuildpack(on_compile=compile_)]
+    SlugBuilder(buildpacks=packs, cache_dir=tmp_path / "cache", host_env=()).build(source, tmp_path / "o.tgz")
+    executable, prefix, ours, build_dir, other = told
+
+    assert prefix == f"/tmp/{build_dir}/.heroku/python"
+    assert executable == f"{prefix}/bin/python"
+    assert ours == f"/tmp/{build_dir}/ours.py"
+    assert other.startswith("/usr/lib/python3")
+
+
+def test_what_a_pack_before_has_set_is_kept(tmp_path: Path) -> None:
+    """The PATH of the packs before stays behind the app's Python, and a PYTHONPATH of theirs is not replaced."""
+    run = RecordingRunner(lambda _: Completed(0, "/tmp/build_1/.heroku/python/bin:/shout/bin:/bin\n/theirs\n"))
+    context = fake_context(tmp_path, run=run)
+    pack = PythonBuildpack()
+    assert isinstance(pack, buildpacks.Exporting)
+    exported = pack.export(context)
+    (argv,) = run.calls
+    told = subprocess.run(
+        argv, env={"PATH": "/shout/bin:/bin", "PYTHONPATH": "/theirs"}, check=True, capture_output=True, text=True
+    )
+
+    assert exported["PATH"] == "/tmp/build_1/.heroku/python/bin:/shout/bin:/bin"
+    assert (exported["PYTHONPATH"], exported["PYTHONUNBUFFERED"]) == ("/theirs", "1")
+    assert told.stdout == f"{context.build_dir}/.heroku/python/bin:/shout/bin:/bin\n/theirs\n"
 
 
 def test_report_tells_what_is_known(tmp_path: Path) -> None:

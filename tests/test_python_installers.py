@@ -53,15 +53,17 @@ def test_each_lock_file_is_installed_by_its_own_manager(tmp_path: Path, lock: st
     lines = commands(tmp_path, {lock: "{}", "Pipfile": ""} if tool == "pipenv" else {lock: ""})
     version = version_of({"uv": "uv", "poetry": "Poetry", "pipenv": "Pipenv"}[tool])
 
-    assert any(line.endswith(f"-m pip install --quiet --no-compile {tool}=={version}") for line in lines)
+    assert any(
+        line.endswith(f"-m pip --python python install --quiet --no-compile {tool}=={version}") for line in lines
+    )
     assert lines[lines.index(command) + 1].endswith("finish vendored")
-    assert any("virtualenv" in line and "--no-seed" in line for line in lines)
+    assert any("virtualenv" in line and "--no-seed" in line and line.endswith(" python") for line in lines)
 
 
 def test_a_manager_in_the_cache_is_not_installed_again(tmp_path: Path) -> None:
     """A build that finds the pinned manager in its cache runs it, and downloads none."""
     first = commands(tmp_path, {"uv.lock": ""})
-    made = next(line for line in first if "--app-data" in line and "--no-seed" not in line).split()[-1]
+    made = next(line for line in first if "--app-data" in line and not line.endswith(" python")).split()[-1]
     write_tree(tmp_path / "cache/tools/uv" / made, {"pyvenv.cfg": "x"})
     shutil.rmtree(tmp_path / "build")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slugkit.buildpacks.python import _inside
+from slugkit.buildpacks.python._inside import environment, vendor
 from slugkit.testing import write_tree
 
 
@@ -17,14 +17,49 @@ def test_tests_and_static_libraries_stay_behind() -> None:
     top = ["os.py", "test", "ensurepip", "idlelib", "config-3.13-x86_64-linux-gnu", "configparser.py", "libx.a"]
     modules = ["_ssl.cpython-313-x86_64-linux-gnu.so", "_testcapi.cpython-313-x86_64-linux-gnu.so", "xxlimited.so"]
     left_out = [
-        _inside.unwanted(f"/usr/lib/{_inside.VERSION}", top),
-        _inside.unwanted(f"/usr/lib/{_inside.VERSION}/lib-dynload", modules),
-        _inside.unwanted(f"/usr/lib/{_inside.VERSION}/unittest", ["mock.py", "test", "tests", "x.o", "config-x"]),
+        vendor.unwanted(f"/usr/lib/{environment.VERSION}", top),
+        vendor.unwanted(f"/usr/lib/{environment.VERSION}/lib-dynload", modules),
+        vendor.unwanted(f"/usr/lib/{environment.VERSION}/unittest", ["mock.py", "test", "tests", "x.o", "config-x"]),
     ]
 
     assert left_out[0] == {"test", "ensurepip", "idlelib", "config-3.13-x86_64-linux-gnu", "libx.a"}
     assert left_out[1] == set(modules[1:])
     assert left_out[2] == {"test", "tests", "x.o"}
+
+
+def with_debug_information(root: Path) -> list[Path]:
+    """Compile an extension module, a shared library and a program, as pyenv does; return their paths."""
+    version = environment.VERSION
+    kinds = {f"bin/{version}": [], "lib/libpython3.so.1.0": ["-shared"], f"lib/{version}/lib-dynload/x.so": ["-shared"]}
+    source = write_tree(root, {"x.c": "int main(void) { return 7; }\n"}) / "x.c"
+    made = [root / ".heroku/python" / name for name in kinds]
+    for path, options in zip(made, kinds.values(), strict=True):
+        path.parent.mkdir(parents=True)
+        subprocess.run(["gcc", "-g", "-fPIC", *options, "-o", path, source], check=True)
+    return made
+
+
+def test_debug_information_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interpreter, library and extension modules lose what only a debugger reads, and work as they did."""
+    made = with_debug_information(tmp_path)
+    before = [b".debug_info" in path.read_bytes() for path in made]
+    monkeypatch.chdir(tmp_path)
+    vendor.strip()
+
+    assert before == [True] * 3
+    assert [b".debug_info" in path.read_bytes() for path in made] == [False] * 3
+    assert subprocess.run([made[0]], check=False).returncode == 7
+
+
+def test_without_strip_all_of_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine without binutils an interpreter is larger, and that is all."""
+    made = with_debug_information(tmp_path)
+    before = [path.read_bytes() for path in made]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+    vendor.strip()
+
+    assert [path.read_bytes() for path in made] == before
 
 
 def test_only_the_slug_and_the_stack_are_loaded_from() -> None:
@@ -34,16 +69,16 @@ def test_only_the_slug_and_the_stack_are_loaded_from() -> None:
     other = ["/opt/openssl/lib/libssl.so.3", "/usr/local/lib/libsqlite3.so.0", "/tmp/build_1/.heroku/pythonx/a.so"]
     mapped = [*fine, "/lib64/ld-linux-x86-64.so.2", "/opt/locale-archive", "/usr/share/x.so.txt", *other]
 
-    assert _inside.libraries_elsewhere(mapped, env) == other
+    assert environment.libraries_elsewhere(mapped, env) == other
 
 
 def test_what_cannot_be_moved_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An interpreter that looks for its own library at a fixed path, which is not to be found in it, is named."""
-    monkeypatch.chdir(write_tree(tmp_path, {f".heroku/python/bin/{_inside.VERSION}": "no path in here"}))
+    monkeypatch.chdir(write_tree(tmp_path, {f".heroku/python/bin/{environment.VERSION}": "no path in here"}))
     monkeypatch.setattr(sysconfig, "get_config_vars", lambda *_: ["/opt/python/lib", "libpython.so.1.0"])
     monkeypatch.setattr(sysconfig, "get_config_var", lambda _: 1)
     with pytest.raises(SystemExit) as caught:
-        _inside.vendor_shared_library()
+        vendor.vendor_shared_library()
 
     said = str(caught.value)
     assert sys.executable in said
@@ -62,14 +97,16 @@ def test_an_environment_that_loads_from_elsewhere_is_refused(
     program = f"#!/bin/sh\necho '{answer}'\n"
     monkeypatch.chdir(write_tree(tmp_path, {".heroku/python/bin/python": program}))
 
-    assert _inside.check(runtime) == status
+    assert environment.check(runtime) == status
     said = capsys.readouterr().err
     assert ("it loads /opt/openssl/lib/libssl.so.3, which the stack has not" in said) is bool(status)
 
 
 def test_all_extension_modules_are_tried() -> None:
     """The check loads each extension module, so that a library that one of them needs does not show up in a dyno."""
-    done = subprocess.run([sys.executable, "-I", "-c", _inside.LOAD_ALL], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", environment.LOAD_ALL], check=True, capture_output=True, text=True
+    )
     prefix, mapped = json.loads(done.stdout)
 
     assert prefix == sys.prefix

@@ -1,6 +1,7 @@
 """How a build's commands are run: confined, shown live, waited for to the last process, ended when time is up."""
 
 import shlex
+import stat
 import time
 import uuid
 from collections import deque
@@ -22,6 +23,11 @@ _LAST_LINES = 20
 _INDENT = " " * 7
 _READONLY_IN_BASH = ("BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID")
 _VEIL = "_slugkit_later_"  # before the name of a variable that is for the command, and must not reach our shell
+
+_OPEN = (
+    "run slugkit with a Python that every user can read, such as Debian's (apt-get install python3-venv); "
+    "if the app asks for another one, name such a one in SLUGKIT_PYTHONS"
+)
 
 # Runs a command as a shell would (one without a shebang is bash's, contract.md 2.1), then waits half a second for what
 # it left behind: `exec > >(sed ...)` is still printing when the script has ended. What then still runs is listed in
@@ -105,8 +111,10 @@ class SandboxRunner:
 
         Raises:
             CommandFailedError: *check*, and its status is not 0.
+            BuildpackError: It, or a file that it is given, lies where the build's user cannot go.
             BuildTimeoutError: The build's time is up; everything it started is dead.
         """
+        self._check_reach(argv)
         left = self.cwd.parent / f".left-{uuid.uuid4().hex[:8]}"
         whose = "own" if self.sandbox.mounts else "host"  # who mounts has a /proc of its own
         command = Command(
@@ -135,6 +143,20 @@ class SandboxRunner:
             raise CommandFailedError(_brief(argv), done.status, tuple(said))
         return done
 
+    def _check_reach(self, argv: Sequence[str | Path]) -> None:
+        """Refuse paths of the host, slugkit's own interpreter above all, that are closed to who runs the build.
+
+        Where nothing is mounted the host's own modes count, and root's builds run as another user.
+        """
+        if self.spec.uid is None or self.sandbox.mounts:
+            return
+        given = [path for path in argv if isinstance(path, Path)]
+        for path in (*given, *(path.resolve() for path in given[:1])):
+            closed = None if path.is_relative_to(self.cwd.parent) else closed_to_others(path)
+            if closed is not None:
+                reason = f"root's build runs as another user, who cannot reach {path}: only its owner enters {closed}"
+                raise BuildpackError(reason, _OPEN)
+
     def _tell_left(self, command: str, left: Path) -> None:
         text = read_beneath(left.parent, left.name)
         remove_tree(left)
@@ -153,6 +175,17 @@ class SandboxRunner:
 
     def _inside(self, argument: str | Path) -> str:
         return argument if isinstance(argument, str) else self.sandbox.inside(self.spec, argument)
+
+
+def closed_to_others(path: Path) -> Path | None:
+    """Return the first directory on the way to *path* that not everybody may enter, or None."""
+    for directory in reversed(path.parents):
+        try:
+            if not directory.stat().st_mode & stat.S_IXOTH:
+                return directory
+        except OSError:
+            return None  # what is not there is told by whoever looks for it
+    return None
 
 
 def _shielded(env: Mapping[str, str]) -> dict[str, str]:

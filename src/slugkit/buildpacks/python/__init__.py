@@ -15,7 +15,7 @@ from ._detect import REASON, check_source, sign_of_python
 from ._hooks import collect_static, download_nltk, has_package, run_hook
 from ._install import create
 from ._interpreters import HOST_VARS, Interpreter, choose_interpreter
-from ._job import Installer, Job, Runtime
+from ._job import ENV, Installer, Job, Runtime
 from ._key import cache_key
 from ._managers import choose_manager
 from ._version import Wanted, wanted_version
@@ -25,6 +25,8 @@ __all__ = ["Installer", "PythonBuildpack", "Runtime"]
 _HERE = Path(__file__).parent
 _LAST = "python-version"  # in the cache: what the last build had
 _NOTES = "slugkit-python"  # in the build's /tmp: what the steps tell of themselves
+# What a later pack's commands are told, as they would spell it; $1 is BUILD_DIR.
+_EXPORT = 'printf "%s\\n" "$1/$2/bin:$PATH" "${PYTHONPATH:-$1}"'
 
 
 def _host_env() -> dict[str, str]:
@@ -53,6 +55,15 @@ class PythonBuildpack:
     def compile(self, context: BuildContext) -> None:
         """Make ``.heroku/python`` and ``.profile.d``; an unchanged environment comes from the cache."""
         self._compile(context)
+
+    def export(self, context: BuildContext) -> Mapping[str, str | None]:
+        """Put the app's Python first on the PATH of later packs, and its modules on PYTHONPATH (contract.md 2.6).
+
+        Not PYTHONHOME, which Heroku's pack has besides: this Python finds itself, and another one would not.
+        """
+        argv = ("/bin/sh", "-c", _EXPORT, "sh", context.build_dir, ENV)
+        path, modules = context.run(argv, capture=True, show="no").output.splitlines()
+        return {"PATH": path, "PYTHONPATH": modules, "PYTHONUNBUFFERED": "1"}
 
     def release(self, context: BuildContext) -> ReleaseDefaults:
         """Name the interpreter that the slug needs of its host, if it does."""

@@ -19,7 +19,12 @@ Installer = Literal["pip", "uv"]
 
 ENV = ".heroku/python"
 LOCK = ".heroku/requirements.lock"
-INSIDE = Path(__file__).parent / "_inside.py"
+INSIDE = Path(__file__).parent / "_inside"
+# As a package of its own: neither its directory nor slugkit's is on the path of the app's interpreter.
+BOOT = (
+    "import sys; package = type(sys)('inside'); package.__path__ = [sys.argv.pop(1)];"
+    "sys.modules['inside'] = package; from inside.steps import main; main()"
+)
 
 # What keeps two builds of the same tree the same, and pip quiet.
 SETTINGS = {
@@ -66,15 +71,19 @@ class Job:
         self.run(argv, env={**for_build(self.context.config_vars), **SETTINGS, **kept, **(env or {})})
 
     def inside(self, *arguments: str | Path, check: bool = True) -> int:
-        """Run one step of ``_inside.py`` in the sandbox: the tree is the app's, its links lead anywhere."""
-        argv = [self.python.executable, "-I", "-S", INSIDE, *arguments]
+        """Run one step of `_inside` in the sandbox: the tree is the app's, its links lead anywhere."""
+        argv = [self.python.executable, "-I", "-S", "-c", BOOT, INSIDE, *arguments]
         return self.run(argv, env=SETTINGS, check=check).status
 
     def virtualenv(self, directory: Path, python: Interpreter, *options: str) -> None:
-        """Make a virtual environment of *python* with virtualenv."""
+        """Make a virtual environment of *python* with virtualenv.
+
+        Its own data is not kept: each build would copy a thousand files, and it needs them when it installs only.
+        """
         quiet = ("--no-download", "--no-periodic-update", "--no-vcs-ignore", "--quiet")
         which = () if python == running() else ("--python", python.executable)
-        self.own("-m", "virtualenv", *quiet, *options, *which, "--app-data", self.cache("virtualenv"), directory)
+        data = ("--app-data", self.context.tmp / "virtualenv")
+        self.own("-m", "virtualenv", *quiet, *options, *which, *data, directory)
 
     @property
     def is_running(self) -> bool:

@@ -14,9 +14,10 @@ _INCLUDED = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[\s=]*(\S+)", r
 # A path, a URL, an editable, a directory of archives: what they lead to may change without a word in the file.
 _ELSEWHERE = re.compile(
     r"^(?!\s*(?:#|-r|-c|-i|--requirement|--constraint|--index-url|--extra-index-url|--trusted-host))"
-    r"(?:\s*(?:-e|-f|--editable|--find-links|\.)|[^#]*/)",
-    re.MULTILINE,
+    r"(?:\s*(?:-e|-f|--editable|--find-links|\.)|[^#]*/)"
 )
+# But a commit of a repository never changes; what follows it may name a part of it, and no other place.
+_COMMIT = re.compile(r"^\s*(?:(?:-e|--editable)[\s=]+)?(?:[^\s#@]+\s*@\s*)?git\+[^\s#]+@[0-9a-f]{40}(?![^\s;#])[^/]*$")
 # The same of the other managers' lock files: directories, files and archives; a commit of a repository never changes.
 _LOCAL = {
     "uv": re.compile(r'source = \{ (?:editable|directory|path) = "'),
@@ -54,8 +55,8 @@ def _locked(job: Job, text: str) -> str | None:
 
 
 def _whole(root: Path, name: str, text: str, depth: int = 8) -> str | None:
-    """Return *text* with every requirements file it includes; None when it names anything by path or URL."""
-    if _ELSEWHERE.search(text) or not depth:
+    """Return *text* with every requirements file it includes; None when it names anything that may change."""
+    if any(_ELSEWHERE.match(line) and not _COMMIT.match(line) for line in text.split("\n")) or not depth:
         return None
     parts = [text]
     for included in _INCLUDED.findall(text):

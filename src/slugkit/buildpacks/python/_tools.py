@@ -28,7 +28,7 @@ def tool_bin(job: Job, name: str, python: Interpreter | None = None) -> Path:
     if read_beneath(job.context.cache_dir, f"tools/{name.lower()}/{kind}/pyvenv.cfg", 1) is None:
         job.context.say(f"-----> Installing {name} {release}")
         job.run(["/bin/rm", "-rf", home])  # what there is of it is of another version
-        job.virtualenv(directory, python)
-        options = ("-m", "pip", "install", "--quiet", "--no-compile", f"{name.lower()}=={release}")
-        job.tool((directory / "bin/python", *options))
+        job.virtualenv(directory, python, "--no-seed")
+        install = ("install", "--quiet", "--no-compile", f"{name.lower()}=={release}")
+        job.own("-m", "pip", "--python", directory / "bin/python", *install)
     return directory / "bin"
