@@ -1,4 +1,4 @@
-"""Apps with gems, without a registry: gems are built here, and their archives are the app's vendor/cache."""
+"""Apps with gems, without a registry: their vendor/cache has gems that are built here, or Debian's."""
 
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,7 @@ from attrs import frozen
 
 from slugkit.testing import write_tree
 
-RACK_APP = {
-    "Gemfile": 'source "https://rubygems.org"\n',
-    "config.ru": "run ->(env) { [200, {}, ['hello']] }\n",
-}
+FROM_DEBIAN = Path(__file__).parent.parent / "examples/sinatra/vendor-from-debian.rb"
 #: A gem that is compiled where it is installed; its library notes the directory of that, as gcc does with -g.
 NATIVE = {
     "ext/extconf.rb": "require 'mkmf'\n$CFLAGS << ' -g'\ncreate_makefile('fortytwo/native')\n",
@@ -55,6 +52,13 @@ def vendor(app: Path, *gems: Gem, platform: str = "ruby", more: str = "") -> Pat
         here = write_tree(app.parent / f"{gem.name}-{gem.version}", {**gem.files, "gemspec": gem.spec()})
         _build(here, cache / f"{gem.name}-{gem.version}.gem")
     (app / "Gemfile.lock").write_text(lock(app, *gems, platform=platform) + more)
+    return app
+
+
+def from_debian(app: Path) -> Path:
+    """Put the gems that the Gemfile of *app* leads to into its vendor/cache, out of Debian's packages; return *app*."""
+    done = subprocess.run(["ruby", FROM_DEBIAN], cwd=app, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
     return app
 
 

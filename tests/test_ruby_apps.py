@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gems import NATIVE, Gem, vendor
+from gems import NATIVE, Gem, from_debian, vendor
 from slugkit._tree import copy_tree
 from slugkit.archive import Slug
 from slugkit.build import SlugBuilder, heroku_text
@@ -26,7 +26,6 @@ from users import as_user, readable_by_all
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
-FROM_DEBIAN = Path(__file__).parent.parent / "examples/sinatra/vendor-from-debian.rb"
 FORTYTWO = Gem("fortytwo", "1.0.0", NATIVE)
 TOOL = Gem("tool", "2.0.0", {"bin/tool": "require 'fortytwo'\nputs answer\n", "lib/tool.rb": ""}, executables=("tool",))
 SERVER = """
@@ -304,11 +303,6 @@ def test_hooks_write_nothing_on_the_host(tmp_path: Path) -> None:
 
 
 # -- with Debian's gems --------------------------------------------------------------------------------------------
-
-
-def from_debian(app: Path) -> Path:
-    subprocess.run(["ruby", FROM_DEBIAN], cwd=app, check=True, capture_output=True)
-    return app
 
 
 def test_rspec(tmp_path: Path) -> None:

@@ -24,20 +24,23 @@ def looking(
 ) -> RecordingRunner:
     """Return a runner that answers as a machine with Ruby would, for an app of these *gems* and rake's *tasks*.
 
-    *answers* are to steps by name: "assets" that are there, "precompile".
+    *answers* are to steps by name: "assets" that are there, those "restored", "precompile".
     """
     facts = {"ruby": "3.1.7", "bundler": "2.3.27", "local": "x86_64-linux", "library": "/usr/lib/ruby/3.1.0"}
 
     def answer(argv: tuple[str | Path, ...]) -> Completed:
-        ruby = root / "cache/ruby"
-        ruby.mkdir(exist_ok=True)
+        notes = root / "slugkit-ruby"
+        notes.mkdir(exist_ok=True)
+        (root / "cache/ruby").mkdir(exist_ok=True)
         if argv[0] == "ruby":
-            (ruby / "app.json").write_text(json.dumps({**facts, "gems": dict(gems or {})}))
+            (notes / "app.json").write_text(json.dumps({**facts, "gems": dict(gems or {})}))
         if "tasks" in argv:
-            (ruby / "tasks.json").write_text(tasks or "[]")
+            (notes / "tasks.json").write_text(tasks or "[]")
             return Completed(0 if tasks else 1, "")
         if "has-assets" in argv:
             return answers.get("assets", Completed(1, ""))
+        if "restore-assets" in argv:
+            return answers.get("restored", Completed(3, ""))
         if "assets:precompile" in argv:
             return answers.get("precompile", Completed(0, ""))
         return Completed(0, "")
@@ -274,11 +277,22 @@ def test_assets_of_rails(tmp_path: Path) -> None:
     _, said = compiled(tmp_path, run, {"Rakefile": ""})
     broken = looking(tmp_path / "2", gems=gems)
 
-    assert "bundle exec" in steps(run)
+    assert steps(run)[-4:] == ["has-assets", "restore-assets", "bundle exec", "save-assets"]
     assert "-----> Preparing app for Rails asset pipeline" in said
     with pytest.raises(BuildpackError, match="Rakefile: rake cannot list its tasks") as caught:
         compiled(tmp_path / "2", broken, {"Rakefile": ""})
     assert "bundle exec rake -P" in refusal(caught.value)
+
+
+@pytest.mark.parametrize(("restored", "rakes"), [(0, 2), (3, 1)])
+def test_old_assets_are_cleaned(tmp_path: Path, restored: int, rakes: int) -> None:
+    """assets:clean is run when rake has it, and the cache had assets of an earlier build."""
+    tasks, gems = '["assets:precompile", "assets:clean"]', {"rake": "13.0.6"}
+    run = looking(tmp_path, tasks=tasks, gems=gems, restored=Completed(restored, ""))
+    _, said = compiled(tmp_path, run, {"Rakefile": ""})
+
+    assert steps(run)[-rakes - 2 :] == ["restore-assets", *rakes * ["bundle exec"], "save-assets"]
+    assert ("       Running: rake assets:clean" in said) == (restored == 0)
 
 
 def test_assets_that_are_there_or_do_not_compile(tmp_path: Path) -> None:
