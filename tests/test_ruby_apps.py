@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gems import NATIVE, Gem, from_debian, vendor
+from gems import NATIVE, Gem, builds_for_all, from_debian, vendor
 from slugkit._tree import copy_tree
 from slugkit.archive import Slug
 from slugkit.build import SlugBuilder, heroku_text
@@ -22,7 +22,7 @@ from slugkit.events import BuildEvent
 from slugkit.testing import FakeBuildpack, write_tree
 from support import lines
 from test_multi_buildpack import check_golden
-from users import as_user, readable_by_all
+from users import as_user
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
@@ -284,22 +284,61 @@ def test_a_source_that_is_not_reached_is_named(tmp_path: Path) -> None:
 # -- hostile -------------------------------------------------------------------------------------------------------
 
 
-def test_hooks_write_nothing_on_the_host(tmp_path: Path) -> None:
-    """A Gemfile and an extconf.rb are programs; what they write outside of the build is refused or nowhere."""
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    outside.chmod(0o777)
-    write = f"begin; File.write('{outside}/%s', ''); rescue SystemCallError; warn 'refused %s'; end\n"
-    native = {**NATIVE, "ext/extconf.rb": write.replace("%s", "extconf") + NATIVE["ext/extconf.rb"]}
-    app = write_tree(tmp_path / "app", {**APP, "Gemfile": write.replace("%s", "gemfile") + APP["Gemfile"]})
-    (app / "link").symlink_to(outside)
-    vendor(app, Gem("fortytwo", "1.0.0", native), TOOL)
-    events: list[BuildEvent] = []
-    slug = build(app, events)
+HOOK = """
+%w[{places}].each do |place|
+  File.write("#{{place}}/slugkit-{who}", "")
+  File.symlink("/", "#{{place}}/slugkit-{who}-link")
+rescue SystemCallError
+  warn "refused {who} #{{place}}"
+end
+"""
+HOSTILE_BUILD = """
+import json, sys
+import slugkit
+told = []
+builder = slugkit.SlugBuilder(cache_dir="cache", sandbox=sys.argv[2], on_event=lambda event: told.append(str(event)))
+slug = builder.build(sys.argv[1], "o.tgz")
+print(json.dumps([told, [file.path for file in slug.files()]]))
+"""
 
-    assert list(outside.iterdir()) == []
-    assert any("refused gemfile" in line for line in lines(events))
-    assert any("fortytwo-1.0.0/gem.build_complete" in file.path for file in slug.files())  # its hook was run
+
+@pytest.mark.parametrize(
+    ("user", "level"),
+    [
+        *(pytest.param("root", level) for level in ("namespaces", "landlock")),
+        *(pytest.param("user", level, marks=pytest.mark.slow) for level in ("auto", "landlock")),
+    ],
+)
+def test_hooks_write_nothing_on_the_host(user: str, level: str) -> None:
+    """A Gemfile and an extconf.rb are programs: isolated or confined, they write to the build and nowhere else."""
+    with builds_for_all() as place:
+        outside = place / "outside"
+        outside.mkdir()
+        outside.chmod(0o777)
+        places = [
+            outside,
+            place,
+            place / "app",
+            place / "app/link",
+            place / f"home-{user}",
+            place / f"home-{user}/cache",
+        ]
+        places += map(Path, ("/tmp", "/var/tmp", "/dev/shm", "/etc", "/usr/local/lib", "/root"))
+        hooks = {who: HOOK.format(who=who, places=" ".join(map(str, places))) for who in ("gemfile", "extconf")}
+        app = write_tree(
+            place / "app", {**APP, "Gemfile": hooks["gemfile"] + APP["Gemfile"], "script.py": HOSTILE_BUILD}
+        )
+        (app / "link").symlink_to(outside)
+        native = {"ext/extconf.rb": f"{hooks['extconf']}\nFile.write('../lib/ran', '')\n{NATIVE['ext/extconf.rb']}"}
+        vendor(app, Gem("fortytwo", "1.0.0", {**NATIVE, **native}), TOOL)
+        done = as_user(user, place, [app / "script.py", app, level], timeout=120)
+        written = [str(path) for there in places for who in hooks for path in there.glob(f"slugkit-{who}*")]
+
+    assert done.returncode == 0, done.stderr
+    told, files = json.loads(done.stdout)
+    assert written == []
+    assert any("refused gemfile" in event for event in told)
+    assert any(file.endswith("fortytwo-1.0.0/lib/ran") for file in files)
 
 
 # -- with Debian's gems --------------------------------------------------------------------------------------------
@@ -361,7 +400,7 @@ print(json.dumps([slug.diff_id, done.status, done.output]))
 @pytest.mark.parametrize("level", ["auto", "landlock"])
 def test_an_ordinary_user_builds_the_same(app: Path, slug: Slug, level: str) -> None:
     """Who is not root builds the same slug from nothing, and runs it; also where every path is another (landlock)."""
-    with readable_by_all("slugkit", "attrs", "attr", "yaml", "isal") as place:
+    with builds_for_all() as place:
         copy = place / "app"
         copy.mkdir()
         copy_tree(app, copy)

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from attrs import frozen
 
-from gems import from_debian
+from gems import builds_for_all, from_debian
 from slugkit.archive import Slug
 from slugkit.build import SlugBuilder
 from slugkit.dyno import DynoRunner
 from slugkit.events import BuildEvent
 from slugkit.testing import write_tree
 from support import lines
-from users import as_user, readable_by_all
+from users import as_user
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("sandboxed")]
 
@@ -175,7 +175,7 @@ with slugkit.DynoRunner(store="store", sandbox=sys.argv[2], boot_timeout=120) as
 @pytest.mark.parametrize("level", ["auto", "landlock"])
 def test_an_ordinary_user_boots_it(app: Path, level: str) -> None:
     """Who is not root boots the slug that root has built."""
-    with readable_by_all("slugkit", "attrs", "attr", "yaml", "isal") as place:
+    with builds_for_all() as place:
         shutil.copy(app.parent / "o.tgz", place / "o.tgz")
         (place / "o.tgz").chmod(0o644)
         write_tree(place, {"script.py": AS_USER})
