@@ -281,6 +281,17 @@ def test_a_source_that_is_not_reached_is_named(tmp_path: Path) -> None:
     assert "vendor/cache" in text
 
 
+def test_an_apps_tests(tmp_path: Path) -> None:
+    """Tests are run with the gems of the group test, in its environment; their status and output are returned."""
+    runner = Gem("rspec-core", "3.99.0", {"bin/rspec": "puts ENV['RACK_ENV']; exit 3\n"}, executables=("rspec",))
+    gemfile = 'source "https://rubygems.org"\ngroup(:test) { gem "rspec-core" }\n'
+    app = vendor(write_tree(tmp_path / "app", {"Gemfile": gemfile}), runner)
+    came = SlugBuilder(cache_dir=tmp_path / "cache").test(app)
+
+    assert (came.status, came.state) == (3, "failed")
+    assert came.output.endswith("test\n")
+
+
 # -- hostile -------------------------------------------------------------------------------------------------------
 
 
@@ -344,6 +355,7 @@ def test_hooks_write_nothing_on_the_host(user: str, level: str) -> None:
 # -- with Debian's gems --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_rspec(tmp_path: Path) -> None:
     """Tests run by RSpec with the gems of the group test, in its environment; its status is theirs."""
     good, bad = "it('is') { expect(ENV['RACK_ENV']).to eq('test') }", "it('is not') { expect(1).to eq(2) }"
@@ -361,6 +373,7 @@ def _with_railties(locked: str) -> str:
     return text.replace("DEPENDENCIES\n", "DEPENDENCIES\n  railties\n")
 
 
+@pytest.mark.slow
 def test_rake_of_a_rails_app(tmp_path: Path) -> None:
     """A Rails app's assets are compiled with a secret, and its tasks make its process types; a rebuild keeps both."""
     tasks = "task('assets:precompile') { mkdir_p 'public'; File.write('public/made', ENV['SECRET_KEY_BASE']) }\n"
@@ -397,7 +410,7 @@ print(json.dumps([slug.diff_id, done.status, done.output]))
 """
 
 
-@pytest.mark.parametrize("level", ["auto", "landlock"])
+@pytest.mark.parametrize("level", [pytest.param("auto", marks=pytest.mark.slow), "landlock"])
 def test_an_ordinary_user_builds_the_same(app: Path, slug: Slug, level: str) -> None:
     """Who is not root builds the same slug from nothing, and runs it; also where every path is another (landlock)."""
     with builds_for_all() as place:
