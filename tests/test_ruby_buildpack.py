@@ -20,13 +20,18 @@ MOST_LINES = 8  # of an error, its hint included
 
 
 def looking(
-    root: Path, *, tasks: str | None = None, gems: Mapping[str, str] | None = None, **answers: Completed
+    root: Path,
+    *,
+    tasks: str | None = None,
+    gems: Mapping[str, str] | None = None,
+    library: str = "/usr/lib/ruby/3.1.0",
+    **answers: Completed,
 ) -> RecordingRunner:
     """Return a runner that answers as a machine with Ruby would, for an app of these *gems* and rake's *tasks*.
 
     *answers* are to steps by name: "assets" that are there, those "restored", "precompile".
     """
-    facts = {"ruby": "3.1.7", "bundler": "2.3.27", "local": "x86_64-linux", "library": "/usr/lib/ruby/3.1.0"}
+    facts = {"ruby": "3.1.7", "bundler": "2.3.27", "local": "x86_64-linux", "library": library}
 
     def answer(argv: tuple[str | Path, ...]) -> Completed:
         notes = root / "slugkit-ruby"
@@ -213,6 +218,19 @@ def test_what_is_only_warned_of(change: dict[str, Any], warnings: list[str]) -> 
             ["nokogiri 1.15.4", "zlib.h", "-dev package"],
         ),
         ("You are trying to install in deployment mode after changing\nyour Gemfile.", ["Gemfile.lock", "check in"]),
+        (
+            "Git error: command `git clone --bare --quiet --\nfile:///srv/x.git\n/tmp/x` in directory /b has\nfailed.",
+            ["Gemfile", "file:///srv/x.git", "no directory of this machine", "bundle cache --all"],
+        ),
+        (
+            "Git error: command `git fetch --depth 1 -- https://example.com/x.git a` in directory /x has failed",
+            ["Gemfile", "https://example.com/x.git", "password", "bundle cache --all"],
+        ),
+        (
+            "`git reset` has failed.\nRevision abc does not exist in the\nrepository https://example.com/x.git. Maybe",
+            ["Gemfile.lock", "https://example.com/x.git has no revision abc", "bundle install"],
+        ),
+        ("You need to install git to be able to use gems from git repositories.", ["Gemfile", "apt-get install git"]),
         ("Could not reach host rubygems.org. Check your network", ["rubygems.org", "vendor/cache"]),
         ("Could not find rack-3.0.8.gem for installation", ["rack-3.0.8.gem", "Gemfile.lock", "bundle cache"]),
         ("\n".join(f"line {number}" for number in range(50)), ["bundle install failed", "line 49"]),
@@ -224,6 +242,26 @@ def test_what_bundler_says_when_it_fails(output: str, words: list[str]) -> None:
     text = refusal(install_error(output))
 
     assert [word for word in words if word not in text] == []
+
+
+def test_what_a_report_tells(tmp_path: Path) -> None:
+    """The report has the versions of Ruby, Bundler and three gems; of a build that ends early, less."""
+    gems = {"railties": "7.1.0", "rack": "3.0.8", "json": "2.7.0"}
+    run = looking(tmp_path, gems=gems)
+    context, _ = compiled(tmp_path, run)
+    (tmp_path / "slugkit-ruby/cache-status").write_text("discarded")
+    early = fake_context(tmp_path / "2")
+    with pytest.raises(BuildpackError):
+        RubyBuildpack().compile(early)
+
+    assert RubyBuildpack().report(context) == {
+        "ruby_version": "3.1.7",
+        "bundler_version": "2.3.27",
+        "cache_status": "discarded",
+        "rails_version": "7.1.0",
+        "rack_version": "3.0.8",
+    }
+    assert RubyBuildpack().report(early) == {}
 
 
 RACK, RAILS = {"rack": "2.2.22"}, {"railties": "7.1.0", "rack": "3.0.8", "puma": "6.0.0"}
@@ -267,6 +305,14 @@ def test_worker_of_a_task(tmp_path: Path) -> None:
     assert found.process_types["worker"] == "bundle exec rake jobs:work"
     assert found.interpreter == "/usr/lib/ruby/3.1.0"
     assert "tasks" not in steps(without)
+
+
+def test_a_ruby_of_another_pack(tmp_path: Path) -> None:
+    """A Ruby that is in the app, as another pack has put it there, is none that the machine of a dyno has to have."""
+    run = looking(tmp_path, library="/tmp/build_1/vendor/ruby/lib/ruby/3.4.0")
+    context, _ = compiled(tmp_path, run)
+
+    assert RubyBuildpack().release(context).interpreter is None
 
 
 def test_assets_of_rails(tmp_path: Path) -> None:

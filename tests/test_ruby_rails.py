@@ -4,9 +4,7 @@ import http.client
 import json
 import re
 import shutil
-import socket
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +18,7 @@ from slugkit.events import BuildEvent
 from slugkit.testing import write_tree
 from support import lines
 from users import as_user
+from waiting import free_port, listens, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("sandboxed")]
 
@@ -100,32 +99,18 @@ def test_it_writes_to_tmp_and_log_only(slug: Slug, tmp_path: Path) -> None:
     home = tmp_path / "elsewhere"
     slug.unpack(home)
     before = contents(home)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     line = f'for script in "$HOME"/.profile.d/*.sh; do . "$script"; done; exec {slug.process_types["web"]}'
     env = {"PATH": "/usr/bin:/bin", "HOME": str(home), "PORT": str(port), "DYNO": "web.9", **slug.manifest.config_vars}
     with subprocess.Popen(["bash", "-c", line], cwd=home, env=env, stdout=subprocess.PIPE) as server:
         try:
-            _wait_for(port, server)
+            assert until(lambda: listens(port) or server.poll() is not None)
             check(port, "#c9f", "web.9")
         finally:
             server.terminate()
 
     assert contents(home) == before
     assert (home / "tmp").is_dir()
-
-
-def _wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert server.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        else:
-            return
 
 
 def test_assets_are_kept_and_the_secret_stays(app: Path, slug: Slug, tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """The Ruby buildpack: the machine's Ruby and Bundler, in deployment mode; the bundle works at any path."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from attrs import frozen
 
 from ..._tree import read_beneath
 from ...command import BASH, PROFILE, Completed
 from .._contract import BuildContext, Detection, NotDetected, ReleaseDefaults
 from ._app import command_of_tests, process_types
-from ._compile import Compile, read_app, read_secret
+from ._compile import HERE, Compile, harmless, read_app, read_cache_status, read_secret
 
 _DEFAULTS = {
     "LANG": "C.UTF-8",
@@ -18,6 +21,10 @@ _DEFAULTS = {
     "DISABLE_SPRING": "1",
 }
 _IN_TESTS = {"RACK_ENV": "test", "RAILS_ENV": "test", "BUNDLE_WITHOUT": "development"}
+# What later packs get: what dynos get of it, with the build's directory for $HOME.
+_EXPORTED = ("BUNDLE_BIN", "BUNDLE_DEPLOYMENT", "BUNDLE_PATH", "BUNDLE_WITHOUT", "GEM_PATH", "LANG", "PATH")
+_EXPORT = 'HOME=$PWD; . "$1"; shift; for name; do printf "%s=%s\\0" "$name" "${!name}"; done'
+_REPORTED = {"rails_version": "railties", "rack_version": "rack", "puma_version": "puma"}
 
 
 @frozen
@@ -38,12 +45,34 @@ class RubyBuildpack:
         build.run()
         build.assets()
 
+    def export(self, context: BuildContext) -> Mapping[str, str | None]:
+        """Return what leads the commands of later packs to the bundle (contract.md 2.6)."""
+        argv: list[str | Path] = [*BASH, _EXPORT, "bash", HERE / "profile.d/ruby.sh", *_EXPORTED]
+        told = context.run(argv, env=harmless(context.config_vars), show="no", capture=True).output
+        return {name: value for name, _, value in (line.partition("=") for line in told.split("\0") if line)}
+
     def release(self, context: BuildContext) -> ReleaseDefaults:
         """Return the process types that the app's gems and files make, a secret for Rails, and the Ruby it needs."""
         app = read_app(context)
         secret = read_secret(context) if app.rails else ""
         config_vars = {"SECRET_KEY_BASE": secret} if secret and "SECRET_KEY_BASE" not in context.config_vars else {}
-        return ReleaseDefaults(process_types(app), config_vars, interpreter=app.library or None)
+        stays = app.library.startswith("/usr/")  # else it is another pack's, and in the app
+        return ReleaseDefaults(process_types(app), config_vars, interpreter=app.library if stays else None)
+
+    def report(self, context: BuildContext) -> Mapping[str, str | int | float | bool]:
+        """Return what is known of the compile, also after a failure; what is not known is left out.
+
+        ``ruby_version``, ``bundler_version``, ``cache_status`` (empty, reused, discarded), and of the gems in
+        Gemfile.lock ``rails_version``, ``rack_version``, ``puma_version``.
+        """
+        app = read_app(context)
+        facts = {
+            "ruby_version": app.ruby,
+            "bundler_version": app.bundler,
+            "cache_status": read_cache_status(context),
+            **{name: app.gems.get(gem, "") for name, gem in _REPORTED.items()},
+        }
+        return {name: fact for name, fact in facts.items() if fact}
 
     def test_compile(self, context: BuildContext) -> None:
         """Do what compile does with the gems of the group test, and without assets."""

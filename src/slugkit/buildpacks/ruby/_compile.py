@@ -53,7 +53,7 @@ class Compile:
         self._say(f"-----> Using Ruby {app.ruby} ({app.local}) of the stack")
         for warning in warnings:
             self._say(f" !     Warning: {warning}")
-        self._inside("prepare", self._cached, self._key)
+        self._inside("prepare", self._cached, self._notes, self._key)
         if app.rails:
             self._inside("secret", self._cached)
         self._install()
@@ -183,6 +183,11 @@ def read_app(context: BuildContext) -> App:
     raw = _noted(context, "app.json") or b"{}"
     tasks = _noted(context, "tasks.json") or b"[]"
     return decode(raw, frozenset(name for name in FILES if has(context, name)), tasks)
+
+
+def read_cache_status(context: BuildContext) -> str:
+    """Return what this build found in the cache, as ``cache_status`` of reports: empty, reused, discarded."""
+    return _noted(context, "cache-status").decode("ascii", "replace")
 
 
 def read_secret(context: BuildContext) -> str:

@@ -29,15 +29,17 @@ FIRST = datetime.fromisoformat("1980-01-01T00:00:00+00:00")  # stands for when t
 TASK = re.compile(r"^rake (\S+)", re.MULTILINE)
 
 
-def prepare(cached: str, key: str) -> int:
+def prepare(cached: str, notes: str, key: str) -> int:
     """Make the cached bundle one of *key*, a new one if it is another's, and remove what the source has of its own."""
     cache = Path(cached)
     cache.mkdir(exist_ok=True)
     kept, key = cache / "key", f"{os.environ['STACK']} {key}"
-    if not kept.is_file() or kept.read_text() != key:
+    before = kept.read_text() if kept.is_file() else ""
+    if before != key:
         shutil.rmtree(cache / "bundle", ignore_errors=True)
         shutil.rmtree(cache / "assets", ignore_errors=True)
         kept.write_text(key)
+    Path(notes, "cache-status").write_text("reused" if before == key else "discarded" if before else "empty")
     shutil.rmtree(BUNDLE, ignore_errors=True)
     Path(".bundle/config").unlink(missing_ok=True)
     return 0
