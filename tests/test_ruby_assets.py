@@ -68,13 +68,20 @@ def test_a_cache_that_cannot_come_back_fails_nothing(root: Path, tmp_path: Path)
     assert (root / "public").read_text() == "mine\n"
 
 
-def test_no_source_looks_unchanged(root: Path, tmp_path: Path) -> None:
-    """Sprockets goes by times, which a source may have kept over an edit: all get the time of this build."""
-    os.utime(root / "app/assets/a.css", (STALE, STALE))
+def test_the_time_of_a_source_is_its_content(root: Path, tmp_path: Path) -> None:
+    """Sprockets goes by times, which an edit or a package manager may keep: only the same content has the same time."""
+    seen: list[tuple[float, ...]] = []
     (root / "dangling").symlink_to("/nowhere")
-    _inside.restore_assets(str(tmp_path / "cache"))
+    for content, name in (("a\n", "x"), ("a\n", "x"), ("b\n", "x"), ("b\n", "y")):
+        write_tree(root, {"app/assets/a.css": content, f"app/{name}.css": "x"})
+        for path in (root / "app/assets/a.css", root / "app"):
+            os.utime(path, (STALE + len(seen), STALE + len(seen)))
+        _inside.restore_assets(str(tmp_path / "cache"))
+        seen.append(tuple((root / path).stat().st_mtime for path in ("app/assets/a.css", "app")))
+    (first, one), (second, two), (third, three), (fourth, four) = seen
 
-    assert (root / "app/assets/a.css").stat().st_mtime > STALE
+    assert first == second != third == fourth
+    assert one == two == three != four
 
 
 def test_no_clock_and_no_dice(root: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from slugkit.archive import Slug
 from slugkit.build import SlugBuilder
 from slugkit.dyno import DynoRunner
 from slugkit.events import BuildEvent
-from slugkit.testing import write_tree
+from slugkit.testing import check_buildpack, write_tree
 from support import lines
 from users import as_user
 from waiting import free_port, listens, until
@@ -128,6 +128,11 @@ def test_assets_are_kept_and_the_secret_stays(app: Path, slug: Slug, tmp_path: P
         check(web.port, "#fc9")
 
     assert same.diff_id == slug.diff_id
+    assert [line.strip() for line in lines(events) if "Running: rake" in line or "assets" in line.lower()] == [
+        "Running: rake assets:precompile",
+        "Cleaning assets",
+        "Running: rake assets:clean",
+    ]
     assert not [line for line in lines(events) if line.split()[:1] == ["Installing"] or "Writing" in line]
     assert styles(slug) < styles(other)
     assert len(styles(other)) == len(styles(slug)) + 1
@@ -143,6 +148,13 @@ def test_two_builds_from_nothing_differ_in_the_secret_only(app: Path, slug: Slug
 
     assert contents(tmp_path / "here") == contents(tmp_path / "there")
     assert slug.manifest.config_vars != other.manifest.config_vars
+
+
+def test_the_contract_is_kept(app: Path) -> None:
+    """Several builds of the app break no rule of the buildpack contract."""
+    config_vars = {"SECRET_KEY_BASE": 32 * "5ecre7", "TOKEN": "t0ken-of-many-bytes"}
+
+    assert check_buildpack("ruby", app, config_vars=config_vars) == ()
 
 
 AS_USER = """
