@@ -1,17 +1,20 @@
-"""Apps with gems, without a registry: gems are built here, and their archives are the app's vendor/cache."""
+"""Apps with gems, without a registry: their vendor/cache has gems that are built here, or Debian's."""
 
+import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+import tomli
 from attrs import frozen
 
 from slugkit.testing import write_tree
+from users import readable_by_all
 
-RACK_APP = {
-    "Gemfile": 'source "https://rubygems.org"\n',
-    "config.ru": "run ->(env) { [200, {}, ['hello']] }\n",
-}
+FROM_DEBIAN = Path(__file__).parent.parent / "examples/sinatra/vendor-from-debian.rb"
 #: A gem that is compiled where it is installed; its library notes the directory of that, as gcc does with -g.
 NATIVE = {
     "ext/extconf.rb": "require 'mkmf'\n$CFLAGS << ' -g'\ncreate_makefile('fortytwo/native')\n",
@@ -24,9 +27,9 @@ NATIVE = {
 }
 
 
-@frozen
+@frozen(eq=False)
 class Gem:
-    """A gem to build; with ``ext/extconf.rb`` among its files it has a native extension."""
+    """A gem to build, once for all tests that use it; with ``ext/extconf.rb`` it has a native extension."""
 
     name: str
     version: str
@@ -47,14 +50,27 @@ class Gem:
         return "Gem::Specification.new { |s| " + "; ".join(fields) + " }\n"
 
 
+@contextmanager
+def builds_for_all() -> Iterator[Path]:
+    """Yield a directory that everybody may enter, with what a build imports in its lib/."""
+    with readable_by_all("slugkit", "attr", "attrs", "isal", "packaging", "python_discovery", "tomli", "yaml") as place:
+        for compiled in Path(tomli.__file__).parents[1].glob("*__mypyc.*.so"):  # tomli's, beside it
+            shutil.copy(compiled, place / "lib")
+        yield place
+
+
 def vendor(app: Path, *gems: Gem, platform: str = "ruby", more: str = "") -> Path:
     """Put *gems* into vendor/cache of *app*, whose Gemfile.lock lists them, and *more*; return *app*."""
-    cache = app / "vendor/cache"
-    cache.mkdir(parents=True, exist_ok=True)
     for gem in gems:
-        here = write_tree(app.parent / f"{gem.name}-{gem.version}", {**gem.files, "gemspec": gem.spec()})
-        _build(here, cache / f"{gem.name}-{gem.version}.gem")
+        write_tree(app / "vendor/cache", {f"{gem.name}-{gem.version}.gem": _archive(gem)})
     (app / "Gemfile.lock").write_text(lock(app, *gems, platform=platform) + more)
+    return app
+
+
+def from_debian(app: Path) -> Path:
+    """Put the gems that the Gemfile of *app* leads to into its vendor/cache, out of Debian's packages; return *app*."""
+    done = subprocess.run(["ruby", FROM_DEBIAN], cwd=app, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
     return app
 
 
@@ -68,8 +84,12 @@ def lock(app: Path, *gems: Gem, platform: str = "ruby") -> str:
     return f"{source}\nPLATFORMS\n  {platform}\n\nDEPENDENCIES\n{wanted}"
 
 
-def _build(here: Path, output: Path) -> None:
-    env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(here), "LANG": "C.UTF-8"}  # not who runs the tests
-    argv: list[str | Path] = ["gem", "build", "--silent", "--output", output, "gemspec"]
-    done = subprocess.run(argv, cwd=here, env=env, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+@cache
+def _archive(gem: Gem) -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        here = write_tree(Path(directory), {**gem.files, "gemspec": gem.spec()})
+        env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(here), "LANG": "C.UTF-8"}  # not who runs the tests
+        argv: list[str | Path] = ["gem", "build", "--silent", "--output", here / "built.gem", "gemspec"]
+        done = subprocess.run(argv, cwd=here, env=env, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return (here / "built.gem").read_bytes()

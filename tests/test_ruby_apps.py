@@ -5,28 +5,29 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from gems import NATIVE, Gem, vendor
+from gems import NATIVE, Gem, builds_for_all, from_debian, vendor
 from slugkit._tree import copy_tree
 from slugkit.archive import Slug
 from slugkit.build import SlugBuilder, heroku_text
 from slugkit.buildpacks import ReleaseDefaults
-from slugkit.dyno import DynoRunner
+from slugkit.dyno import DynoRunner, Limits
 from slugkit.errors import CompileFailedError, MissingInterpreterError
-from slugkit.events import BuildEvent
+from slugkit.events import BuildEvent, BuildpackExported, BuildpackReported
 from slugkit.testing import FakeBuildpack, write_tree
-from support import lines
+from support import lines, small
 from test_multi_buildpack import check_golden
-from users import as_user, readable_by_all
+from users import as_user
+from waiting import free_port, listens, until
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
-FROM_DEBIAN = Path(__file__).parent.parent / "examples/sinatra/vendor-from-debian.rb"
 FORTYTWO = Gem("fortytwo", "1.0.0", NATIVE)
 TOOL = Gem("tool", "2.0.0", {"bin/tool": "require 'fortytwo'\nputs answer\n", "lib/tool.rb": ""}, executables=("tool",))
 SERVER = """
@@ -185,6 +186,98 @@ def test_a_gem_that_is_no_longer_wanted_is_gone(app: Path, tmp_path: Path) -> No
     assert not [line for line in lines(events) if "Installing fortytwo" in line]
 
 
+def test_later_packs_have_the_bundle(app: Path, tmp_path: Path) -> None:
+    """A pack after Ruby's runs the app's gems (contract.md 2.6); the report tells the versions and of the cache."""
+    shutil.copytree(app.parent / "cache", tmp_path / "cache", symlinks=True)
+    later = small(tmp_path, "later", compile='cd "$1"; tool; bundle exec tool; echo "$BUNDLE_WITHOUT $BUNDLE_PATH"')
+    events: list[BuildEvent] = []
+    builder = SlugBuilder(
+        buildpacks=["ruby", later],
+        cache_dir=tmp_path / "cache",
+        config_vars={"BUNDLE_WITHOUT": "none"},
+        on_event=events.append,
+    )
+    builder.build(app, tmp_path / "o.tgz")
+    (exported,) = [event.variables for event in events if isinstance(event, BuildpackExported)]
+    (report,) = [event.facts for event in events if isinstance(event, BuildpackReported)]
+    here = str(exported["BUNDLE_PATH"]).removesuffix("/vendor/bundle")
+
+    assert lines(events)[-3:] == ["42", "42", f"none {here}/vendor/bundle"]
+    assert str(exported["PATH"]).split(":")[:2] == [f"{here}/bin", f"{here}/vendor/bundle/bin"]
+    assert str(exported["GEM_PATH"]).startswith(f"{here}/vendor/bundle/ruby/")
+    assert report["cache_status"] == "reused"
+    assert report.keys() == {"bundler_version", "cache_status", "ruby_version"}
+
+
+@pytest.mark.parametrize(("processes", "told"), [(256, "2 512"), (512, "4 1024"), (16384, "8 2560"), (300, "")])
+def test_sizes_of_dynos(slug: Slug, tmp_path: Path, processes: int, told: str) -> None:
+    """With SENSIBLE_DEFAULTS a dyno's size decides WEB_CONCURRENCY (contract.md 4.8); without it nothing does."""
+    line = "echo $WEB_CONCURRENCY $HEROKU_RAM_LIMIT_MB; echo $MALLOC_ARENA_MAX"
+    chosen = {"SENSIBLE_DEFAULTS": "1", "WEB_CONCURRENCY": "7", "MALLOC_ARENA_MAX": "9"}
+    with DynoRunner(store=tmp_path, limits=Limits(processes=processes)) as runner:
+        without = runner.run(slug, line).output
+        sized = runner.run(slug, line, config_vars={"SENSIBLE_DEFAULTS": "1"}).output
+        own = runner.run(slug, line, config_vars=chosen).output
+
+    assert without == "\n2\n"
+    assert sized == f"{told}\n2\n"
+    assert (own.split()[0], own.split()[-1]) == ("7", "9")
+
+
+# -- gems from git ---------------------------------------------------------------------------------------------------
+
+PURE = Gem("fortytwo", "1.0.0", {"lib/fortytwo.rb": "def answer = 42\n"})
+FROM_GIT: Mapping[str, str] = {**PURE.files, "fortytwo.gemspec": PURE.spec()}
+
+
+def locked_from_git(root: Path, remote: str, revision: str) -> Path:
+    """Write an app with a gem from the repository *remote*, at that *revision*."""
+    git = f"GIT\n  remote: {remote}\n  revision: {revision}\n  specs:\n    fortytwo (1.0.0)\n"
+    locked = (
+        f"{git}\nGEM\n  remote: https://rubygems.org/\n  specs:\n\nPLATFORMS\n  ruby\n\nDEPENDENCIES\n  fortytwo!\n"
+    )
+    gemfile = f'source "https://rubygems.org"\ngem "fortytwo", git: "{remote}"\n'
+    return write_tree(root, {"Gemfile": gemfile, "Gemfile.lock": locked})
+
+
+def check_git_gem(app: Path, store: Path) -> None:
+    """Build *app*, and run its gem in a dyno, where there is no repository."""
+    slug = build(app)
+    with DynoRunner(store=store) as runner:
+        done = runner.run(slug, "bundle exec ruby -e 'require %q(fortytwo); puts answer'")
+
+    assert (done.status, done.output) == (0, "42\n")
+    assert not [file.path for file in slug.files() if ".git" in file.path or "cache/bundler" in file.path]
+
+
+def test_a_gem_from_git_in_vendor_cache(tmp_path: Path) -> None:
+    """What `bundle cache --all` has put into vendor/cache is used from there, whatever its repository is."""
+    app = locked_from_git(tmp_path / "app", "file:///nowhere/answers.git", "0123456789ab" + 28 * "c")
+    write_tree(app / "vendor/cache/answers-0123456789ab", {**FROM_GIT, ".bundlecache": ""})
+    check_git_gem(app, tmp_path / "store")
+
+
+@pytest.mark.slow
+def test_a_gem_from_a_repository(tmp_path: Path) -> None:
+    """A gem is cloned at the revision of Gemfile.lock; the slug has its files, and no repository."""
+    here = write_tree(tmp_path / "served/answers", FROM_GIT)
+    port = free_port()
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.com")
+    for argv in (["init", "-q"], ["add", "."], [*who, "commit", "-qm", "x"]):
+        subprocess.run(["git", *argv], cwd=here, check=True)
+    argv = ["git", "rev-parse", "HEAD"]
+    revision = subprocess.run(argv, cwd=here, check=True, capture_output=True, text=True).stdout.strip()
+    served = ["--export-all", f"--base-path={here.parent}", "--listen=127.0.0.1", f"--port={port}"]
+    with subprocess.Popen(["git", "daemon", *served], process_group=0) as daemon:
+        try:
+            assert until(lambda: listens(port))
+            check_git_gem(
+                locked_from_git(tmp_path / "app", f"git://127.0.0.1:{port}/answers", revision), tmp_path / "s"
+            )
+        finally:
+            os.killpg(daemon.pid, signal.SIGTERM)
+
+
 # -- what cannot be built ------------------------------------------------------------------------------------------
 
 
@@ -268,6 +361,14 @@ def _steady(text: str) -> str:
     return text
 
 
+def test_a_repository_of_this_machine_is_named(tmp_path: Path) -> None:
+    """A gem from a repository that a build does not see is an error with the way to bring it along."""
+    text = failure(locked_from_git(tmp_path / "app", f"file://{tmp_path}/repository", 40 * "a"))
+
+    assert f"Gemfile: git cannot clone file://{tmp_path}/repository" in text
+    assert "bundle cache --all" in text
+
+
 def test_a_source_that_is_not_reached_is_named(tmp_path: Path) -> None:
     """Without a network and without vendor/cache the error names the host."""
     app = lock_of(write_tree(tmp_path / "app", APP))
@@ -282,35 +383,81 @@ def test_a_source_that_is_not_reached_is_named(tmp_path: Path) -> None:
     assert "vendor/cache" in text
 
 
+def test_an_apps_tests(tmp_path: Path) -> None:
+    """Tests are run with the gems of the group test, in its environment; their status and output are returned."""
+    runner = Gem("rspec-core", "3.99.0", {"bin/rspec": "puts ENV['RACK_ENV']; exit 3\n"}, executables=("rspec",))
+    gemfile = 'source "https://rubygems.org"\ngroup(:test) { gem "rspec-core" }\n'
+    app = vendor(write_tree(tmp_path / "app", {"Gemfile": gemfile}), runner)
+    came = SlugBuilder(cache_dir=tmp_path / "cache").test(app)
+
+    assert (came.status, came.state) == (3, "failed")
+    assert came.output.endswith("test\n")
+
+
 # -- hostile -------------------------------------------------------------------------------------------------------
 
 
-def test_hooks_write_nothing_on_the_host(tmp_path: Path) -> None:
-    """A Gemfile and an extconf.rb are programs; what they write outside of the build is refused or nowhere."""
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    outside.chmod(0o777)
-    write = f"begin; File.write('{outside}/%s', ''); rescue SystemCallError; warn 'refused %s'; end\n"
-    native = {**NATIVE, "ext/extconf.rb": write.replace("%s", "extconf") + NATIVE["ext/extconf.rb"]}
-    app = write_tree(tmp_path / "app", {**APP, "Gemfile": write.replace("%s", "gemfile") + APP["Gemfile"]})
-    (app / "link").symlink_to(outside)
-    vendor(app, Gem("fortytwo", "1.0.0", native), TOOL)
-    events: list[BuildEvent] = []
-    slug = build(app, events)
+HOOK = """
+%w[{places}].each do |place|
+  File.write("#{{place}}/slugkit-{who}", "")
+  File.symlink("/", "#{{place}}/slugkit-{who}-link")
+rescue SystemCallError
+  warn "refused {who} #{{place}}"
+end
+"""
+HOSTILE_BUILD = """
+import json, sys
+import slugkit
+told = []
+builder = slugkit.SlugBuilder(cache_dir="cache", sandbox=sys.argv[2], on_event=lambda event: told.append(str(event)))
+slug = builder.build(sys.argv[1], "o.tgz")
+print(json.dumps([told, [file.path for file in slug.files()]]))
+"""
 
-    assert list(outside.iterdir()) == []
-    assert any("refused gemfile" in line for line in lines(events))
-    assert any("fortytwo-1.0.0/gem.build_complete" in file.path for file in slug.files())  # its hook was run
+
+@pytest.mark.parametrize(
+    ("user", "level"),
+    [
+        *(pytest.param("root", level) for level in ("namespaces", "landlock")),
+        *(pytest.param("user", level, marks=pytest.mark.slow) for level in ("auto", "landlock")),
+    ],
+)
+def test_hooks_write_nothing_on_the_host(user: str, level: str) -> None:
+    """A Gemfile and an extconf.rb are programs: isolated or confined, they write to the build and nowhere else."""
+    with builds_for_all() as place:
+        outside = place / "outside"
+        outside.mkdir()
+        outside.chmod(0o777)
+        places = [
+            outside,
+            place,
+            place / "app",
+            place / "app/link",
+            place / f"home-{user}",
+            place / f"home-{user}/cache",
+        ]
+        places += map(Path, ("/tmp", "/var/tmp", "/dev/shm", "/etc", "/usr/local/lib", "/root"))
+        hooks = {who: HOOK.format(who=who, places=" ".join(map(str, places))) for who in ("gemfile", "extconf")}
+        app = write_tree(
+            place / "app", {**APP, "Gemfile": hooks["gemfile"] + APP["Gemfile"], "script.py": HOSTILE_BUILD}
+        )
+        (app / "link").symlink_to(outside)
+        native = {"ext/extconf.rb": f"{hooks['extconf']}\nFile.write('../lib/ran', '')\n{NATIVE['ext/extconf.rb']}"}
+        vendor(app, Gem("fortytwo", "1.0.0", {**NATIVE, **native}), TOOL)
+        done = as_user(user, place, [app / "script.py", app, level], timeout=120)
+        written = [str(path) for there in places for who in hooks for path in there.glob(f"slugkit-{who}*")]
+
+    assert done.returncode == 0, done.stderr
+    told, files = json.loads(done.stdout)
+    assert written == []
+    assert any("refused gemfile" in event for event in told)
+    assert any(file.endswith("fortytwo-1.0.0/lib/ran") for file in files)
 
 
 # -- with Debian's gems --------------------------------------------------------------------------------------------
 
 
-def from_debian(app: Path) -> Path:
-    subprocess.run(["ruby", FROM_DEBIAN], cwd=app, check=True, capture_output=True)
-    return app
-
-
+@pytest.mark.slow
 def test_rspec(tmp_path: Path) -> None:
     """Tests run by RSpec with the gems of the group test, in its environment; its status is theirs."""
     good, bad = "it('is') { expect(ENV['RACK_ENV']).to eq('test') }", "it('is not') { expect(1).to eq(2) }"
@@ -328,6 +475,7 @@ def _with_railties(locked: str) -> str:
     return text.replace("DEPENDENCIES\n", "DEPENDENCIES\n  railties\n")
 
 
+@pytest.mark.slow
 def test_rake_of_a_rails_app(tmp_path: Path) -> None:
     """A Rails app's assets are compiled with a secret, and its tasks make its process types; a rebuild keeps both."""
     tasks = "task('assets:precompile') { mkdir_p 'public'; File.write('public/made', ENV['SECRET_KEY_BASE']) }\n"
@@ -364,10 +512,10 @@ print(json.dumps([slug.diff_id, done.status, done.output]))
 """
 
 
-@pytest.mark.parametrize("level", ["auto", "landlock"])
+@pytest.mark.parametrize("level", [pytest.param("auto", marks=pytest.mark.slow), "landlock"])
 def test_an_ordinary_user_builds_the_same(app: Path, slug: Slug, level: str) -> None:
     """Who is not root builds the same slug from nothing, and runs it; also where every path is another (landlock)."""
-    with readable_by_all("slugkit", "attrs", "attr", "yaml", "isal") as place:
+    with builds_for_all() as place:
         copy = place / "app"
         copy.mkdir()
         copy_tree(app, copy)

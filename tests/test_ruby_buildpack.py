@@ -20,24 +20,32 @@ MOST_LINES = 8  # of an error, its hint included
 
 
 def looking(
-    root: Path, *, tasks: str | None = None, gems: Mapping[str, str] | None = None, **answers: Completed
+    root: Path,
+    *,
+    tasks: str | None = None,
+    gems: Mapping[str, str] | None = None,
+    library: str = "/usr/lib/ruby/3.1.0",
+    **answers: Completed,
 ) -> RecordingRunner:
     """Return a runner that answers as a machine with Ruby would, for an app of these *gems* and rake's *tasks*.
 
-    *answers* are to steps by name: "assets" that are there, "precompile".
+    *answers* are to steps by name: "assets" that are there, those "restored", "precompile".
     """
-    facts = {"ruby": "3.1.7", "bundler": "2.3.27", "local": "x86_64-linux", "library": "/usr/lib/ruby/3.1.0"}
+    facts = {"ruby": "3.1.7", "bundler": "2.3.27", "local": "x86_64-linux", "library": library}
 
     def answer(argv: tuple[str | Path, ...]) -> Completed:
-        ruby = root / "cache/ruby"
-        ruby.mkdir(exist_ok=True)
+        notes = root / "slugkit-ruby"
+        notes.mkdir(exist_ok=True)
+        (root / "cache/ruby").mkdir(exist_ok=True)
         if argv[0] == "ruby":
-            (ruby / "app.json").write_text(json.dumps({**facts, "gems": dict(gems or {})}))
+            (notes / "app.json").write_text(json.dumps({**facts, "gems": dict(gems or {})}))
         if "tasks" in argv:
-            (ruby / "tasks.json").write_text(tasks or "[]")
+            (notes / "tasks.json").write_text(tasks or "[]")
             return Completed(0 if tasks else 1, "")
         if "has-assets" in argv:
             return answers.get("assets", Completed(1, ""))
+        if "restore-assets" in argv:
+            return answers.get("restored", Completed(3, ""))
         if "assets:precompile" in argv:
             return answers.get("precompile", Completed(0, ""))
         return Completed(0, "")
@@ -210,6 +218,19 @@ def test_what_is_only_warned_of(change: dict[str, Any], warnings: list[str]) -> 
             ["nokogiri 1.15.4", "zlib.h", "-dev package"],
         ),
         ("You are trying to install in deployment mode after changing\nyour Gemfile.", ["Gemfile.lock", "check in"]),
+        (
+            "Git error: command `git clone --bare --quiet --\nfile:///srv/x.git\n/tmp/x` in directory /b has\nfailed.",
+            ["Gemfile", "file:///srv/x.git", "no directory of this machine", "bundle cache --all"],
+        ),
+        (
+            "Git error: command `git fetch --depth 1 -- https://example.com/x.git a` in directory /x has failed",
+            ["Gemfile", "https://example.com/x.git", "password", "bundle cache --all"],
+        ),
+        (
+            "`git reset` has failed.\nRevision abc does not exist in the\nrepository https://example.com/x.git. Maybe",
+            ["Gemfile.lock", "https://example.com/x.git has no revision abc", "bundle install"],
+        ),
+        ("You need to install git to be able to use gems from git repositories.", ["Gemfile", "apt-get install git"]),
         ("Could not reach host rubygems.org. Check your network", ["rubygems.org", "vendor/cache"]),
         ("Could not find rack-3.0.8.gem for installation", ["rack-3.0.8.gem", "Gemfile.lock", "bundle cache"]),
         ("\n".join(f"line {number}" for number in range(50)), ["bundle install failed", "line 49"]),
@@ -221,6 +242,26 @@ def test_what_bundler_says_when_it_fails(output: str, words: list[str]) -> None:
     text = refusal(install_error(output))
 
     assert [word for word in words if word not in text] == []
+
+
+def test_what_a_report_tells(tmp_path: Path) -> None:
+    """The report has the versions of Ruby, Bundler and three gems; of a build that ends early, less."""
+    gems = {"railties": "7.1.0", "rack": "3.0.8", "json": "2.7.0"}
+    run = looking(tmp_path, gems=gems)
+    context, _ = compiled(tmp_path, run)
+    (tmp_path / "slugkit-ruby/cache-status").write_text("discarded")
+    early = fake_context(tmp_path / "2")
+    with pytest.raises(BuildpackError):
+        RubyBuildpack().compile(early)
+
+    assert RubyBuildpack().report(context) == {
+        "ruby_version": "3.1.7",
+        "bundler_version": "2.3.27",
+        "cache_status": "discarded",
+        "rails_version": "7.1.0",
+        "rack_version": "3.0.8",
+    }
+    assert RubyBuildpack().report(early) == {}
 
 
 RACK, RAILS = {"rack": "2.2.22"}, {"railties": "7.1.0", "rack": "3.0.8", "puma": "6.0.0"}
@@ -266,6 +307,14 @@ def test_worker_of_a_task(tmp_path: Path) -> None:
     assert "tasks" not in steps(without)
 
 
+def test_a_ruby_of_another_pack(tmp_path: Path) -> None:
+    """A Ruby that is in the app, as another pack has put it there, is none that the machine of a dyno has to have."""
+    run = looking(tmp_path, library="/tmp/build_1/vendor/ruby/lib/ruby/3.4.0")
+    context, _ = compiled(tmp_path, run)
+
+    assert RubyBuildpack().release(context).interpreter is None
+
+
 def test_assets_of_rails(tmp_path: Path) -> None:
     """assets:precompile is run when rake has it; when it fails, or a Rails app's rake does, so does the build."""
     tasks = '["assets:precompile"]'
@@ -274,11 +323,22 @@ def test_assets_of_rails(tmp_path: Path) -> None:
     _, said = compiled(tmp_path, run, {"Rakefile": ""})
     broken = looking(tmp_path / "2", gems=gems)
 
-    assert "bundle exec" in steps(run)
+    assert steps(run)[-4:] == ["has-assets", "restore-assets", "bundle exec", "save-assets"]
     assert "-----> Preparing app for Rails asset pipeline" in said
     with pytest.raises(BuildpackError, match="Rakefile: rake cannot list its tasks") as caught:
         compiled(tmp_path / "2", broken, {"Rakefile": ""})
     assert "bundle exec rake -P" in refusal(caught.value)
+
+
+@pytest.mark.parametrize(("restored", "rakes"), [(0, 2), (3, 1)])
+def test_old_assets_are_cleaned(tmp_path: Path, restored: int, rakes: int) -> None:
+    """assets:clean is run when rake has it, and the cache had assets of an earlier build."""
+    tasks, gems = '["assets:precompile", "assets:clean"]', {"rake": "13.0.6"}
+    run = looking(tmp_path, tasks=tasks, gems=gems, restored=Completed(restored, ""))
+    _, said = compiled(tmp_path, run, {"Rakefile": ""})
+
+    assert steps(run)[-rakes - 2 :] == ["restore-assets", *rakes * ["bundle exec"], "save-assets"]
+    assert ("       Running: rake assets:clean" in said) == (restored == 0)
 
 
 def test_assets_that_are_there_or_do_not_compile(tmp_path: Path) -> None:

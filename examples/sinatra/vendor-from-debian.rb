@@ -11,11 +11,13 @@ require "fileutils"
 require "rubygems/package"
 require "tmpdir"
 
-# Yields what a Debian package has of a gem: each file, and its place in the gem.
+# Yields what a Debian package has of a gem: each file, and its place in the gem; native parts are compiled already.
 def files(spec, package)
+  libraries = [spec.extension_dir, *RbConfig::CONFIG.values_at("vendorarchdir", "vendordir")]
   `dpkg-query --listfiles #{package}`.split("\n").each do |file|
-    inside = file[%r{\A#{Regexp.escape(spec.full_gem_path)}/(.+)}, 1]
-    inside ||= file[%r{\A/usr/lib/ruby/vendor_ruby/(.+)}, 1]&.prepend("lib/")
+    inside = file.delete_prefix("#{spec.full_gem_path}/") if file.start_with?("#{spec.full_gem_path}/")
+    library = libraries.find { |directory| file.start_with?("#{directory}/") }
+    inside ||= file.sub(library, "lib") if library
     yield file, inside if inside && File.file?(file)
   end
 end
@@ -30,6 +32,7 @@ def pack(spec, package, target)
     end
     packed = spec.dup
     packed.files = names.uniq
+    packed.extensions = packed.extra_rdoc_files = packed.test_files = []
     packed.executables = packed.executables.select { |name| names.include?("#{packed.bindir}/#{name}") }
     Dir.chdir(directory) { FileUtils.mv(Gem::Package.build(packed, true), target) }
   end
@@ -39,7 +42,7 @@ wanted = Bundler::Dsl.evaluate(Pathname("Gemfile"), Pathname("absent.lock"), {})
 found = {}
 until wanted.empty?
   dependency = wanted.shift
-  next if found.key?(dependency.name)
+  next if found.key?(dependency.name) || dependency.name == "bundler"
   found[dependency.name] = spec = Gem::Specification.find_by_name(dependency.name, dependency.requirement)
   wanted.concat(spec.runtime_dependencies)
 end

@@ -1,34 +1,16 @@
 """The Ruby buildpack: the machine's Ruby and Bundler, in deployment mode; the bundle works at any path."""
 
-import os
-import sys
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 
-import attrs
 from attrs import frozen
 
 from ..._tree import read_beneath
-from ..._version import __version__
 from ...command import BASH, PROFILE, Completed
-from ...environ import for_build
-from ...errors import BuildpackError
 from .._contract import BuildContext, Detection, NotDetected, ReleaseDefaults
-from ._app import FILES, App, check, command_of_tests, decode, process_types
-from ._failures import install_error
+from ._app import command_of_tests, process_types
+from ._compile import HERE, Compile, harmless, read_app, read_cache_status, read_secret
 
-_HERE = Path(__file__).parent
-_INSIDE = _HERE / "_inside.py"
-_LOOK = _HERE / "look.rb"
-_NOT_FOUND = 127  # a shell's own status for a command that is not there
-_LARGEST = 2**22  # bytes of a Gemfile.lock, and of what is found out of it
-_RAKEFILES = ("Rakefile", "rakefile", "Rakefile.rb", "rakefile.rb")
-# Config vars that would lead Ruby or Bundler elsewhere (contract.md 2.4); the rest of its settings comes through.
-_UNSAFE = {
-    *("GEM_HOME", "GEM_PATH", "RUBYLIB", "RUBYOPT"),
-    *("BUNDLE_APP_CONFIG", "BUNDLE_BIN", "BUNDLE_CACHE_PATH", "BUNDLE_GEMFILE", "BUNDLE_PATH"),
-}
 _DEFAULTS = {
     "LANG": "C.UTF-8",
     "RACK_ENV": "production",
@@ -39,13 +21,10 @@ _DEFAULTS = {
     "DISABLE_SPRING": "1",
 }
 _IN_TESTS = {"RACK_ENV": "test", "RAILS_ENV": "test", "BUNDLE_WITHOUT": "development"}
-_SETTINGS = {
-    "BUNDLE_CLEAN": "true",  # bundle clean, after install, in the same process
-    "BUNDLE_DEPLOYMENT": "1",
-    "BUNDLE_JOBS": "4",
-    "BUNDLE_SILENCE_ROOT_WARNING": "1",
-    "SOURCE_DATE_EPOCH": "315532800",
-}
+# What later packs get: what dynos get of it, with the build's directory for $HOME.
+_EXPORTED = ("BUNDLE_BIN", "BUNDLE_DEPLOYMENT", "BUNDLE_PATH", "BUNDLE_WITHOUT", "GEM_PATH", "LANG", "PATH")
+_EXPORT = 'HOME=$PWD; . "$1"; shift; for name; do printf "%s=%s\\0" "$name" "${!name}"; done'
+_REPORTED = {"rails_version": "railties", "rack_version": "rack", "puma_version": "puma"}
 
 
 @frozen
@@ -62,162 +41,48 @@ class RubyBuildpack:
 
     def compile(self, context: BuildContext) -> None:
         """Make ``vendor/bundle`` and ``.profile.d``, and compile the assets of a Rails app."""
-        build = _Compile(context, _DEFAULTS)
+        build = Compile(context, _DEFAULTS)
         build.run()
         build.assets()
 
+    def export(self, context: BuildContext) -> Mapping[str, str | None]:
+        """Return what leads the commands of later packs to the bundle (contract.md 2.6)."""
+        argv: list[str | Path] = [*BASH, _EXPORT, "bash", HERE / "profile.d/ruby.sh", *_EXPORTED]
+        told = context.run(argv, env=harmless(context.config_vars), show="no", capture=True).output
+        return {name: value for name, _, value in (line.partition("=") for line in told.split("\0") if line)}
+
     def release(self, context: BuildContext) -> ReleaseDefaults:
         """Return the process types that the app's gems and files make, a secret for Rails, and the Ruby it needs."""
-        app = _read_app(context)
-        secret = _secret(context) if app.rails else ""
+        app = read_app(context)
+        secret = read_secret(context) if app.rails else ""
         config_vars = {"SECRET_KEY_BASE": secret} if secret and "SECRET_KEY_BASE" not in context.config_vars else {}
-        return ReleaseDefaults(process_types(app), config_vars, interpreter=app.library or None)
+        stays = app.library.startswith("/usr/")  # else it is another pack's, and in the app
+        return ReleaseDefaults(process_types(app), config_vars, interpreter=app.library if stays else None)
+
+    def report(self, context: BuildContext) -> Mapping[str, str | int | float | bool]:
+        """Return what is known of the compile, also after a failure; what is not known is left out.
+
+        ``ruby_version``, ``bundler_version``, ``cache_status`` (empty, reused, discarded), and of the gems in
+        Gemfile.lock ``rails_version``, ``rack_version``, ``puma_version``.
+        """
+        app = read_app(context)
+        facts = {
+            "ruby_version": app.ruby,
+            "bundler_version": app.bundler,
+            "cache_status": read_cache_status(context),
+            **{name: app.gems.get(gem, "") for name, gem in _REPORTED.items()},
+        }
+        return {name: fact for name, fact in facts.items() if fact}
 
     def test_compile(self, context: BuildContext) -> None:
         """Do what compile does with the gems of the group test, and without assets."""
-        _Compile(context, _DEFAULTS | _IN_TESTS).run()
+        Compile(context, _DEFAULTS | _IN_TESTS).run()
 
     def test(self, context: BuildContext) -> Completed | None:
         """Run the app's tests with RSpec, Rails or rake; None when it has none of them."""
-        argv = command_of_tests(_read_app(context))
+        argv = command_of_tests(read_app(context))
         if argv is None:
             return None
         line = [*BASH, f'{PROFILE}\nexec "$@"', "bash", *argv]
         env = _IN_TESTS | dict(context.config_vars)
         return context.run(line, env=env, cwd=context.build_dir, check=False, show="raw")
-
-
-@attrs.frozen(slots=False)
-class _Compile:
-    """One compile, step by step, with ``defaults`` of variables that config vars override."""
-
-    context: BuildContext
-    defaults: dict[str, str]
-
-    def run(self) -> None:
-        self._check_tree()
-        app = self._app
-        warnings = check(app)
-        self._say(f"-----> Using Ruby {app.ruby} ({app.local}) of the stack")
-        for warning in warnings:
-            self._say(f" !     Warning: {warning}")
-        self._inside("prepare", self._cached, self._key)
-        if app.rails:
-            self._inside("secret", self._cached)
-        self._install()
-        self._find_tasks()
-        self._inside("profile", _HERE / "profile.d")
-
-    def assets(self) -> None:
-        """Compile the assets of an app whose rake has a task for it, unless its source brings them compiled."""
-        if "assets:precompile" not in _read_app(self.context).tasks:
-            return
-        self._say("-----> Preparing app for Rails asset pipeline")
-        if self._inside("has-assets", check=False) == 0:
-            self._say("       Detected manifest file, assuming assets were compiled locally")
-            return
-        self._say("       Running: rake assets:precompile")
-        done = self._bundle("exec", "rake", "assets:precompile")
-        if done.status != 0:
-            said = [line for line in done.output.splitlines() if line.strip() not in {"", "rake aborted!"}]
-            fix = "make `RAILS_ENV=production bundle exec rake assets:precompile` work without a database"
-            raise BuildpackError(f"Rakefile: assets:precompile failed: {said[0] if said else done.status}", fix)
-
-    def _check_tree(self) -> None:
-        """Refuse a source without what this pack needs, or with links where it is about to write."""
-        root = self.context.build_dir
-        if read_beneath(root, "Gemfile.lock", 1) is None:
-            fix = "run bundle install, and check in the Gemfile.lock that it writes"
-            raise BuildpackError("Gemfile.lock required. Please check it in.", fix)
-        for name in ("vendor", "vendor/bundle", ".bundle", ".profile.d"):
-            if (root / name).is_symlink():
-                fix = "remove it from the source, or name it in .slugignore"
-                raise BuildpackError(f"the source has its own {name}", fix)
-        for name, why in ((".bundle/config", "holds the settings of one machine"), ("vendor/bundle", "is made here")):
-            if os.path.lexists(root / name):
-                self._say(f" !     Warning: {name} {why}: the source's own is left out, and need not be checked in")
-
-    def _look(self) -> App:
-        done = self.context.run(["ruby", _LOOK, self._cached / "app.json"], env=self._env, check=False)
-        if done.status == _NOT_FOUND:
-            fix = "Debian: apt-get install ruby ruby-dev bundler"
-            raise BuildpackError("the app has a Gemfile, and there is no Ruby on this machine", fix)
-        if done.status != 0:
-            raise BuildpackError(f"ruby ended with status {done.status} at the Gemfile", "see its words above")
-        return _read_app(self.context)
-
-    def _install(self) -> None:
-        self._say(f"-----> Installing dependencies using bundler {self._app.bundler}")
-        self._say(f"       Running: BUNDLE_DEPLOYMENT=1 BUNDLE_WITHOUT={self._env['BUNDLE_WITHOUT']} bundle install")
-        done = self._bundle("install")
-        if done.status != 0:
-            raise install_error(done.output)
-        self._say("       Cleaning up the bundler cache.")
-        self._inside("place", self._cached)
-
-    def _find_tasks(self) -> None:
-        """Note what rake can do; for a Rails app it has to answer, as a broken Rakefile would leave out its assets."""
-        if "rake" not in self._app.gems or not any(_has(self.context, name) for name in _RAKEFILES):
-            return
-        if self._inside("tasks", self._cached, env=self._bundle_env, check=False) == 0:
-            return
-        if self._app.rails:
-            fix = "make `RAILS_ENV=production bundle exec rake -P` work without the groups development and test"
-            raise BuildpackError("Rakefile: rake cannot list its tasks", fix)
-        self._say(" !     Warning: Rakefile: rake cannot list its tasks, so none of them is run or offered")
-
-    def _bundle(self, *arguments: str) -> Completed:
-        return self.context.run(["bundle", *arguments], env=self._bundle_env, check=False)
-
-    def _inside(self, *arguments: str | Path, env: Mapping[str, str | Path] = _SETTINGS, check: bool = True) -> int:
-        """Run one step of ``_inside.py`` in the sandbox: the tree is the app's, its links lead anywhere."""
-        python = Path(os.path.realpath(sys.executable))
-        return self.context.run([python, "-I", "-S", _INSIDE, *arguments], env=env, check=check).status
-
-    def _say(self, text: str) -> None:
-        self.context.say(text)
-
-    @property
-    def _cached(self) -> Path:
-        return self.context.cache_dir / "ruby"
-
-    @cached_property
-    def _app(self) -> App:
-        return self._look()
-
-    @cached_property
-    def _env(self) -> dict[str, str | Path]:
-        config_vars = {n: v for n, v in for_build(self.context.config_vars).items() if n not in _UNSAFE}
-        tmp = {"TMPDIR": self.context.tmp}  # compilers' own, where nothing is mounted on /tmp
-        return {**self.defaults, **config_vars, **_SETTINGS, **tmp}
-
-    @cached_property
-    def _bundle_env(self) -> dict[str, str | Path]:
-        secret = {"SECRET_KEY_BASE": found} if (found := _secret(self.context)) else {}
-        return {
-            **secret,
-            **self._env,
-            "BUNDLER_VERSION": self._app.bundler,  # never one that it would have to fetch
-            "BUNDLE_PATH": self._cached / "bundle",  # the same place each time: compilers note where they are
-            "BUNDLE_BIN": self.context.build_dir / "vendor/bundle/bin",
-        }
-
-    @property
-    def _key(self) -> str:
-        """What an installed gem depends on, besides its version: the Ruby, and what compiles it."""
-        app = self._app
-        return f"{__version__} {app.engine} {app.ruby} {app.abi} {app.local}"
-
-
-def _read_app(context: BuildContext) -> App:
-    raw = read_beneath(context.cache_dir, "ruby/app.json", _LARGEST) or b"{}"
-    tasks = read_beneath(context.cache_dir, "ruby/tasks.json", _LARGEST) or b"[]"
-    return decode(raw, frozenset(name for name in FILES if _has(context, name)), tasks)
-
-
-def _secret(context: BuildContext) -> str:
-    return (read_beneath(context.cache_dir, "ruby/secret_key_base", 1024) or b"").decode("ascii", "replace")
-
-
-def _has(context: BuildContext, name: str) -> bool:
-    return read_beneath(context.build_dir, name, 1) is not None

@@ -5,6 +5,7 @@ nowhere that matters. The working directory is the tree.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -13,23 +14,32 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 BUNDLE = Path("vendor/bundle")
+COMPILED = Path("public/assets")
+NOTED = Path("tmp/cache/assets")  # what the compiler of assets notes of sources, to be faster the next time
+MOST_NOTED = 50 * 2**20  # bytes; Heroku keeps as much
 # What a native extension leaves where it was compiled: it holds paths and times, and is of no use to a dyno.
 LEFTOVERS = re.compile(r"mkmf\.log|gem_make\.out|conftest.*|\..*\.time|.*\.o")
 MANIFEST = re.compile(r"\.?(sprockets-)?manifest.*\.json")  # of compiled assets
+FIRST = datetime.fromisoformat("1980-01-01T00:00:00+00:00")  # stands for when the oldest of an app's assets was made
 TASK = re.compile(r"^rake (\S+)", re.MULTILINE)
 
 
-def prepare(cached: str, key: str) -> int:
+def prepare(cached: str, notes: str, key: str) -> int:
     """Make the cached bundle one of *key*, a new one if it is another's, and remove what the source has of its own."""
     cache = Path(cached)
+    cache.mkdir(exist_ok=True)
     kept, key = cache / "key", f"{os.environ['STACK']} {key}"
-    if not kept.is_file() or kept.read_text() != key:
+    before = kept.read_text() if kept.is_file() else ""
+    if before != key:
         shutil.rmtree(cache / "bundle", ignore_errors=True)
+        shutil.rmtree(cache / "assets", ignore_errors=True)
         kept.write_text(key)
-    (cache / "tasks.json").unlink(missing_ok=True)
+    Path(notes, "cache-status").write_text("reused" if before == key else "discarded" if before else "empty")
     shutil.rmtree(BUNDLE, ignore_errors=True)
     Path(".bundle/config").unlink(missing_ok=True)
     return 0
@@ -44,7 +54,7 @@ def place(cached: str) -> int:
         for library in sorted(target.glob("extensions/*/*/*/**/*.so")):
             strip(library)
         for name in sorted(compiled):
-            for library in sorted(target.glob(f"gems/{name}/**/*.so")):
+            for library in sorted([*target.glob(f"gems/{name}/**/*.so"), *target.glob(f"bundler/gems/{name}/**/*.so")]):
                 strip(library)
     Path(BUNDLE, "bin/bundle").unlink(missing_ok=True)  # would refuse a lock that is BUNDLED WITH a later version
     for archive in Path("vendor/cache").glob("*.gem"):
@@ -76,18 +86,99 @@ def strip(library: Path) -> None:
         stripped.replace(library)  # a new file: the one before is also the cache's
 
 
-def tasks(cached: str) -> int:
+def tasks(notes: str) -> int:
     """Ask rake which tasks there are, for what follows and for the release."""
     done = subprocess.run(["bundle", "exec", "rake", "-P"], check=False, capture_output=True, errors="replace")
-    Path(cached, "tasks.json").write_text(json.dumps(TASK.findall(done.stdout)))
+    Path(notes, "tasks.json").write_text(json.dumps(TASK.findall(done.stdout)))
     sys.stderr.write(done.stderr if done.returncode else "")
     return done.returncode
 
 
 def has_assets() -> int:
     """Return 0 if the source brings its assets compiled."""
-    found = Path("public/assets").glob("*manifest*.json")
+    found = COMPILED.glob("*manifest*.json")
     return 0 if any(MANIFEST.fullmatch(path.name) for path in found) else 1
+
+
+def restore_assets(cached: str) -> int:
+    """Bring back what the last build compiled, but nothing in the place of the source's own; 3 if there is nothing.
+
+    Sprockets takes a source with the same time for the same, and notes each: the time of a file is made of its content.
+    """
+    for directory, names, files in os.walk("."):
+        names[:] = [name for name in names if Path(directory, name) != BUNDLE]
+        for path in (Path(directory, name) for name in files):
+            if path.is_file() and not path.is_symlink():
+                with contextlib.suppress(OSError):
+                    set_time(path, path.read_bytes())
+        set_time(Path(directory), "\0".join(sorted([*names, *files])).encode("utf-8", "surrogateescape"))
+    status = 3
+    for kept in (COMPILED, NOTED):
+        with contextlib.suppress(OSError):  # shutil.Error is one: the cache makes a build faster, and never fails it
+            shutil.copytree(Path(cached, "assets", kept), kept, copy_function=copy_new, dirs_exist_ok=True)
+            status = 0
+    return status
+
+
+def set_time(path: Path, content: bytes) -> None:
+    seconds = int(FIRST.timestamp()) + int.from_bytes(hashlib.sha256(content).digest()[:4], "big") % 2**30
+    os.utime(path, (seconds, seconds))
+
+
+def copy_new(source: str, target: str) -> None:
+    if not os.path.lexists(target):
+        shutil.copy2(source, target)
+
+
+def save_assets(cached: str) -> int:
+    """Keep what was compiled, and what the compiler noted for itself, for the next build."""
+    for archive in COMPILED.rglob("*.gz"):
+        with archive.open("r+b") as file:
+            if file.read(4)[:2] == b"\x1f\x8b":
+                file.write(bytes(4))  # the time in gzip's header
+    name_manifest(Path(cached, "assets", COMPILED))
+    drop_oldest(NOTED, MOST_NOTED)
+    for kept in (COMPILED, NOTED):
+        target = Path(cached, "assets", kept)
+        shutil.rmtree(target, ignore_errors=True)
+        if kept.is_dir():
+            shutil.copytree(kept, target, symlinks=True)
+    return 0
+
+
+def name_manifest(before: Path) -> None:
+    """Give Sprockets' manifest, whose name is random, one of its content; *before* has the last build's.
+
+    The times in it say in which build an asset was new: assets:clean removes the oldest.
+    """
+    for path in list(COMPILED.glob(".sprockets-manifest-*.json")):
+        with contextlib.suppress(ValueError, TypeError, AttributeError, KeyError):  # of another make: left as it is
+            manifest = json.loads(path.read_text())
+            old = before / path.name  # Sprockets goes on with the one that it finds
+            count_builds(manifest["files"], json.loads(old.read_text())["files"] if old.is_file() else {})
+            text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+            digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+            path.write_text(text)
+            path.rename(path.with_name(f".sprockets-manifest-{digest}.json"))
+
+
+def count_builds(files: dict[str, Any], before: dict[str, Any]) -> None:
+    """Set the times of *files* to those *before*, and of new ones to a second after the latest of them."""
+    times = [datetime.fromisoformat(file["mtime"]) for file in before.values()]
+    now = max(times, default=FIRST - timedelta(seconds=1)) + timedelta(seconds=1)
+    for name, file in files.items():
+        file["mtime"] = before[name]["mtime"] if name in before else now.isoformat()
+
+
+def drop_oldest(directory: Path, most: int) -> None:
+    """Remove the oldest files of *directory* until they have at most *most* bytes."""
+    files = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in directory.rglob("*") if path.is_file())
+    size = sum(size for _, size, _ in files)
+    for _, freed, path in files:
+        if size <= most:
+            break
+        path.unlink()
+        size -= freed
 
 
 def secret(cached: str) -> int:
@@ -120,6 +211,8 @@ STEPS: dict[str, Callable[..., int]] = {
     "place": place,
     "tasks": tasks,
     "has-assets": has_assets,
+    "restore-assets": restore_assets,
+    "save-assets": save_assets,
     "secret": secret,
     "profile": profile,
 }

@@ -6,6 +6,7 @@ export RAILS_ENV="${RAILS_ENV:-production}"
 export RAILS_SERVE_STATIC_FILES="${RAILS_SERVE_STATIC_FILES:-enabled}"
 export RAILS_LOG_TO_STDOUT="${RAILS_LOG_TO_STDOUT:-enabled}"
 export PUMA_PERSISTENT_TIMEOUT="${PUMA_PERSISTENT_TIMEOUT:-95}"
+export MALLOC_ARENA_MAX="${MALLOC_ARENA_MAX:-2}" # as Heroku has it: memory that glibc keeps for each thread
 export DISABLE_SPRING="${DISABLE_SPRING:-1}"
 export BUNDLE_PATH="$HOME/vendor/bundle"
 export BUNDLE_BIN="$HOME/vendor/bundle/bin"
