@@ -8,8 +8,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import Distribution, distribution
 from importlib.util import find_spec
 from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = os.geteuid() == 0
 UID = 61000 if ROOT else os.getuid()
@@ -39,11 +43,52 @@ def readable_by_all(*packages: str) -> Iterator[Path]:
             assert spec.origin is not None
             source = Path(spec.origin).parent
             shutil.copytree(source, place / "lib" / package, ignore=shutil.ignore_patterns("__pycache__"))
-        for path in place.rglob("*"):
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o111 else 0o644)
+        _open(place)
         yield place
     finally:
         shutil.rmtree(place)
+
+
+@contextmanager
+def environment_for_all() -> Iterator[Path]:
+    """Yield the Python of an environment that everybody may read, with copies of slugkit and of all that it needs."""
+    place = Path(tempfile.mkdtemp(prefix="slugkit-users-", dir="/tmp"))
+    try:
+        place.chmod(0o755)
+        quiet = ("--quiet", "--no-download", "--no-periodic-update", "--no-seed", "--app-data", place / "data")
+        subprocess.run([sys.executable, "-m", "virtualenv", *quiet, "--python", python(), place / "env"], check=True)
+        (site,) = place.glob("env/lib/python3.*/site-packages")
+        for name, needed in _needed("slugkit", {}).items():
+            for file in (needed.files or ()) if name != "slugkit" else ():  # it may be an editable one
+                if ".." not in file.parts and file.suffix != ".pyc":
+                    (site / file).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(str(file.locate()), site / file)
+        slugkit = find_spec("slugkit")
+        assert slugkit is not None
+        assert slugkit.origin is not None
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(Path(slugkit.origin).parent, site / "slugkit", ignore=ignore, dirs_exist_ok=True)
+        _open(place)
+        yield place / "env/bin/python"
+    finally:
+        shutil.rmtree(place)
+
+
+def _needed(name: str, found: dict[str, Distribution]) -> dict[str, Distribution]:
+    """Return the distributions that *name* needs, itself among them, by name; *found* are those seen before."""
+    found[canonicalize_name(name)] = here = distribution(name)
+    for requirement in map(Requirement, here.requires or ()):
+        wanted = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if wanted and canonicalize_name(requirement.name) not in found:
+            _needed(requirement.name, found)
+    return found
+
+
+def _open(place: Path) -> None:
+    """Let everybody read what is in *place*, and run what its owner may run."""
+    for path in place.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o111 else 0o644)
 
 
 def as_user(user: str, place: Path, argv: Sequence[str | Path], timeout: float) -> "subprocess.CompletedProcess[str]":
