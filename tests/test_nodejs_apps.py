@@ -466,6 +466,48 @@ def test_links_lead_no_step_outside(outside: Path, python: Path, tmp_path: Path,
     assert states(outside) == before
 
 
+# -- with each package manager -------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("manager", ["npm", *OTHERS])
+def test_workspaces(tools: Callable[[str, Path], Path], tmp_path: Path, manager: str) -> None:
+    """The packages of a workspace are links within the slug, the same in each build; the app finds them."""
+    fields: dict[str, Any] = {"packageManager": MANAGERS[manager]} if MANAGERS[manager] else {}
+    asked = "workspace:*" if manager in {"yarn 4", "pnpm"} else "1.0.0"
+    files: dict[str, str | bytes] = {
+        "package.json": package(private=True, workspaces=["packages/*"], dependencies={"one": asked}, **fields),
+        "pnpm-workspace.yaml": "packages:\n  - packages/*\n",
+        "packages/one/package.json": json.dumps({"name": "one", "version": "1.0.0", "main": "x.js"}),
+        "packages/one/x.js": "console.log('one')\n",
+    }
+    builder = SlugBuilder(cache_dir=tools(manager, tmp_path / "cache"))
+    slugs = [builder.build(write_tree(tmp_path / "app", files), tmp_path / f"{n}.tgz") for n in range(2)]
+    with DynoRunner(store=tmp_path / "store") as runner:
+        done = runner.run(slugs[1], "node -e \"require('one')\"; readlink node_modules/one")
+
+    assert done.output == "one\n../packages/one\n"
+    assert slugs[0].diff_id == slugs[1].diff_id
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("manager", OTHERS)
+def test_later_packs_and_tests_have_the_manager(
+    tools: Callable[[str, Path], Path], tmp_path: Path, manager: str
+) -> None:
+    """The app's package manager is on the PATH of the packs after this one, and of its tests."""
+    name, _, version = MANAGERS[manager].partition("@")
+    scripts = {"test": f"{name} --version"}
+    app = write_tree(tmp_path / "app", {"package.json": package(packageManager=f"{name}@{version}", scripts=scripts)})
+    events: list[BuildEvent] = []
+    cache_dir = tools(manager, tmp_path / "cache")
+    packs = ["nodejs", small(tmp_path, compile=f"{name} --version")]
+    SlugBuilder(buildpacks=packs, cache_dir=cache_dir, on_event=events.append).build(app, tmp_path / "o.tgz")
+
+    assert version in lines(events)
+    assert f"\n{version}\n" in SlugBuilder(cache_dir=cache_dir).test(app).output
+
+
 # -- from the registry ---------------------------------------------------------------------------------------------
 
 
