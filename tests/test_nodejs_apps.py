@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -262,7 +263,8 @@ def states(root: Path) -> dict[str, tuple[int, int, int]]:
 def started(home: Path, scratch: Path) -> Iterator[str]:
     """Start what ``web`` is, in *home*, with no sandbox that could refuse a write; yield its address."""
     scratch.mkdir()
-    port = 20000 + os.getpid() % 20000
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     env = {"PATH": os.environ["PATH"], "HOME": str(home), "PORT": str(port), "DYNO": "web.1", "TMPDIR": str(scratch)}
     line = ". .profile.d/nodejs.sh; exec npm start"
     process = subprocess.Popen(["bash", "-c", line], cwd=home, env=env, start_new_session=True)
