@@ -31,7 +31,7 @@ def _get(dyno: Dyno, path: str) -> tuple[int, str]:
 
 def test_there_are_examples() -> None:
     """The examples that the docs name are here, so that the test below cannot pass by finding none."""
-    assert set(NAMES) >= {"django", "express", "flask", "procfile-only", "sinatra"}
+    assert set(NAMES) >= {"django", "express", "flask", "procfile-only", "sinatra", "static"}
 
 
 @pytest.mark.network

@@ -1,32 +1,29 @@
-"""The Node.js buildpack: as values with a recording runner, and for real, with and without the npm registry."""
+"""The Node.js buildpack as values, with a recording runner: what it claims, what it runs, what it refuses."""
 
 import json
-import os
-import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from slugkit.archive import Slug
-from slugkit.build import SlugBuilder, heroku_text
 from slugkit.buildpacks import Detection, NodejsBuildpack, NotDetected
 from slugkit.command import Completed
-from slugkit.dyno import DynoRunner
-from slugkit.errors import BuildpackError, CompileFailedError
-from slugkit.events import BuildEvent, BuildLine
-from slugkit.testing import RecordingRunner, check_buildpack, fake_context, write_tree
-from support import lines
-from test_multi_buildpack import check_golden
+from slugkit.errors import BuildpackError
+from slugkit.testing import RecordingRunner, fake_context, write_tree
 
-APPS = Path(__file__).parent / "apps"
 YARN_2 = "# generated\n\n__metadata:\n  version: 8\n"
 YARN_1 = "# yarn lockfile v1\n"
 Answer = Callable[[tuple[str | Path, ...]], Completed]
-TOLD = {"node": "20.1.0", "abi": "115", "prefix": "/usr", "headers": False, "npm": "10.5.0", "satisfied": {}}
+TOLD = {
+    "node": "20.1.0",
+    "abi": "115",
+    "path": "/usr/bin/node",
+    "prefix": "/usr",
+    "headers": False,
+    "npm": "10.5.0",
+    "satisfied": {},
+}
 
 
 def package(**fields: Any) -> str:  # noqa: ANN401 - whatever JSON holds
@@ -66,12 +63,12 @@ def compiled(
 
 
 def commands(run: RecordingRunner) -> list[str]:
-    """Return what was run: the steps of _inside.py by name, a manager's command whole."""
+    """Return what was run: the steps of _inside.py by name, but for its notes; a manager's command whole."""
     short = []
     for call in run.calls:
         names = [argument if isinstance(argument, str) else argument.name for argument in call]
         if "_inside.py" in names:
-            short.append(names[names.index("_inside.py") + 1])
+            short += [step for step in names[names.index("_inside.py") + 1 :][:1] if step != "note"]
         elif names[0] == "bash":
             short.append(" ".join(names[5:]))
     return short
@@ -255,7 +252,8 @@ def keys(tmp_path: Path, *trees: dict[str, str | bytes], **config_vars: str) -> 
     found: list[str | None] = []
     for number, tree in enumerate(trees):
         run, _ = compiled(tmp_path / str(number), {"package-lock.json": "{}", **tree}, config_vars=config_vars)
-        found.append(next((str(call[-2]) for call in run.calls if "restore" in call), None))
+        restore = next((call for call in run.calls if "restore" in call), None)
+        found.append(None if restore is None else str(restore[restore.index("restore") + 2]))
     return found
 
 
@@ -297,8 +295,26 @@ def test_modules_made_of_the_apps_files_are_never_cached(tmp_path: Path, files: 
 
 
 def test_node_modules_cache_can_be_switched_off(tmp_path: Path) -> None:
-    """NODE_MODULES_CACHE=false installs everything anew."""
-    assert keys(tmp_path, {"package.json": package()}, NODE_MODULES_CACHE="false") == [None]
+    """NODE_MODULES_CACHE=false installs everything anew, and keeps no other directory either."""
+    files: dict[str, str | bytes] = {"package.json": package(cacheDirectories=["x"]), "package-lock.json": "{}"}
+    run, _ = compiled(tmp_path, files, config_vars={"NODE_MODULES_CACHE": "false"})
+
+    assert commands(run) == ["clear", "npm ci --include=dev", "finish"]
+
+
+@pytest.mark.parametrize("key", ["cacheDirectories", "cache_directories"])
+def test_cache_directories_are_brought_and_kept(tmp_path: Path, key: str) -> None:
+    """The app's own come before its scripts run, those in node_modules when that is there; all go before pruning."""
+    fields = {key: ["a", "node_modules/.cache", "a/"], "scripts": SCRIPTS}
+    run, said = compiled(tmp_path, {"package.json": package(**fields), "package-lock.json": "{}"})
+    named = [call[call.index(step) + 3 :] for step in ("bring", "keep") for call in run.calls if step in call]
+
+    assert commands(run) == [
+        *("bring", "npm run heroku-prebuild", "restore", "clear", "npm ci --include=dev", "bring", "npm run build"),
+        *("save", "keep", "npm run heroku-cleanup", "finish"),
+    ]
+    assert named == [("a",), ("node_modules/.cache",), ("a", "node_modules/.cache")]
+    assert "       Saving 2 from cacheDirectories (package.json):" in said
 
 
 # -- errors ----------------------------------------------------------------------------------------------------
@@ -344,6 +360,18 @@ LOCKED: dict[str, str | bytes] = {"package.json": package(), "package-lock.json"
             machine(satisfied={"npm": False}),
             r"package\.json: engines\.npm asks for 99\.x, no such version",
             "change engines.npm",
+        ),
+        *(
+            (
+                {**LOCKED, "package.json": package(cacheDirectories=listed)},
+                machine(),
+                rf"package\.json: cacheDirectories has {shown}, no directory of the app",
+                '[".next/cache"]',
+            )
+            for listed, shown in (
+                *((["/etc"], "'/etc'"), (["a", "../b"], r"'\.\./b'"), (["a/../.."], r"'a/\.\./\.\.'")),
+                *((["."], r"'\.'"), ([1], "1"), ({"a": "b"}, r"\{'a': 'b'\}"), (["\ud800"], r"'\\ud800'")),
+            )
         ),
         (LOCKED, machine(npm=None), r"there is no npm on the build's PATH", "apt-get install nodejs npm"),
         (LOCKED, lambda _: Completed(127, ""), r"there is no node on the build's PATH", "apt-get install nodejs"),
@@ -398,214 +426,3 @@ def test_nothing_to_start_is_warned_of(tmp_path: Path) -> None:
 
     assert any("Nothing says how the app is started" in line for line in said)
     assert not any("Nothing says how" in line for line in fine)
-
-
-# -- for real, without the registry ----------------------------------------------------------------------------
-
-SERVER = """
-require("node:http").createServer((request, response) => response.end(`${process.env.NODE_ENV}\\n`))
-  .listen(process.env.PORT, () => console.log("listening"));
-"""
-LOCK = json.dumps({"name": "hello", "version": "1.0.0", "lockfileVersion": 3, "packages": {"": {"name": "hello"}}})
-ALONE: dict[str, str | bytes] = {
-    "package.json": package(scripts={"start": "node server.js", "build": "echo built >built.txt"}),
-    "package-lock.json": LOCK,
-    "server.js": SERVER,
-}
-
-
-def text_of(events: list[BuildEvent]) -> str:
-    """Return the transcript, with versions, times and sizes that differ from machine to machine made one."""
-    text = "".join(f"{line}\n" for event in events for line in heroku_text(event))
-    text = re.sub(r"\b\d+\.\d+\.\d+ of this machine, and npm \S+", "N.N.N of this machine, and npm N.N.N", text)
-    return re.sub(r"up to date in .*", "up to date in Ns", re.sub(r"Done: .*", "Done: 2K", text))
-
-
-@pytest.mark.usefixtures("sandboxed")
-class TestAlone:
-    """An app without dependencies needs no registry."""
-
-    def test_transcript_profile_and_another_path(self, tmp_path: Path) -> None:
-        """The build prints what Heroku's users know; dynos get its variables; the slug runs anywhere, for anyone."""
-        events: list[BuildEvent] = []
-        builder = SlugBuilder(cache_dir=tmp_path / "cache", on_event=events.append)
-        slug = builder.build(write_tree(tmp_path / "app", ALONE), tmp_path / "o.tgz")
-        line = "echo $NODE_ENV $WEB_MEMORY $((WEB_CONCURRENCY >= 1)) ${PATH##*:}; cat built.txt"
-        with DynoRunner(store=tmp_path / "store") as runner:
-            web = runner.start(slug, "web")
-            web.wait_up()
-            assert web.state == "up"
-            assert runner.run(slug, line).output == "production 512 1 /app/node_modules/.bin\nbuilt\n"
-            chosen = runner.run(slug, line, config_vars={"NODE_ENV": "x", "WEB_MEMORY": "0", "WEB_CONCURRENCY": "3"})
-            assert chosen.output == "x 0 1 /app/node_modules/.bin\nbuilt\n"
-            odd = runner.run(slug, "echo $WEB_CONCURRENCY", config_vars={"WEB_MEMORY": "0"})
-            assert odd.output == "1\n"
-
-        check_golden("nodejs.txt", text_of(events))
-        assert slug.process_types == {"web": "npm start"}
-        assert slug.manifest.platform is not None
-        assert slug.manifest.platform.interpreter == os.path.dirname(os.path.dirname(shutil.which("node") or ""))
-
-    def test_a_range_that_this_node_is_not_in(self, tmp_path: Path) -> None:
-        """The semver of npm itself judges engines: 4.x is refused with both versions, >=4 <5 || >=16 is fine."""
-        app = write_tree(tmp_path / "app", {**ALONE, "package.json": package(engines={"node": "4.x"})})
-        with pytest.raises(CompileFailedError) as caught:
-            SlugBuilder(cache_dir=tmp_path / "cache").build(app, tmp_path / "o.tgz")
-        assert re.search(r"engines\.node asks for 4\.x, this machine has Node\.js \d+\.", str(caught.value))
-        assert len(str(caught.value).splitlines()) + 1 <= 8
-
-        write_tree(app, {"package.json": package(engines={"node": ">=4 <5 || >=16"})})
-        SlugBuilder(cache_dir=tmp_path / "cache").build(app, tmp_path / "o.tgz")
-
-    def test_hostile_scripts_write_nowhere_else(self, tmp_path: Path) -> None:
-        """Its preinstall may try the host's home, /etc, another app's cache: nothing of it is seen afterwards."""
-        other = write_tree(tmp_path / "other-cache", {"cache/nodejs/modules/key": "k"})
-        outside = write_tree(tmp_path / "outside", {})
-        outside.mkdir()
-        places = [outside, Path("/etc"), Path("/usr/lib"), Path.home(), other / "cache/nodejs/modules"]
-        tries = "; ".join(f"mkdir -p {place}; echo x >{place}/slugkit-escaped" for place in places)
-        scripts = {"preinstall": f"{tries}; ln -s {outside} node_modules; ln -sfn {outside} .profile.d; true"}
-        app = write_tree(tmp_path / "app", {"package.json": package(scripts=scripts), "server.js": SERVER})
-        events: list[BuildEvent] = []
-        try:
-            SlugBuilder(cache_dir=tmp_path / "cache", on_event=events.append).build(app, tmp_path / "o.tgz")
-        except CompileFailedError as error:
-            events.append(BuildLine(str(error)))
-
-        assert any("preinstall" in line for line in lines(events))  # it was run
-        assert [place for place in places if (place / "slugkit-escaped").exists()] == []
-        assert list(outside.iterdir()) == []
-        assert (other / "cache/nodejs/modules/key").read_text() == "k"
-
-    def test_modules_of_the_source_are_not_used(self, tmp_path: Path) -> None:
-        """node_modules that came with the source is said not to count, and is gone."""
-        app = write_tree(tmp_path / "app", {**ALONE, "node_modules/left/index.js": "1"})
-        events: list[BuildEvent] = []
-        slug = SlugBuilder(cache_dir=tmp_path / "cache", on_event=events.append).build(app, tmp_path / "o.tgz")
-
-        assert " !     node_modules of the source is not used: name it in .slugignore" in lines(events)
-        assert not [file for file in slug.files() if "left" in file.path]
-
-
-@pytest.mark.usefixtures("sandboxed")
-class TestInCi:
-    """The pack runs tests as Heroku CI does."""
-
-    def test_tests_are_run(self, tmp_path: Path) -> None:
-        """In CI, `npm test` runs with NODE_ENV=test, and its status is that of the tests."""
-        scripts = {"test": "node -e 'console.log(process.env.NODE_ENV); process.exit(3)'"}
-        files = {"package.json": package(scripts=scripts), "package-lock.json": LOCK}
-        ran = SlugBuilder(cache_dir=tmp_path / "cache").test(write_tree(tmp_path / "app", files))
-
-        assert ran.status == 3
-        assert "\ntest\n" in ran.output
-
-    def test_no_test_script(self, tmp_path: Path) -> None:
-        """An app without a test script says nothing of how it is tested."""
-        files = {"package.json": package(), "package-lock.json": LOCK}
-        with pytest.raises(BuildpackError, match="nothing says how the tests are run"):
-            SlugBuilder(cache_dir=tmp_path / "cache").test(write_tree(tmp_path / "app", files))
-
-
-# -- for real, from the registry -------------------------------------------------------------------------------
-
-
-def get(url: str) -> str:
-    return subprocess.run(["curl", "-fsS", "-m", "20", url], check=True, capture_output=True, text=True).stdout
-
-
-@pytest.mark.network
-@pytest.mark.slow
-@pytest.mark.usefixtures("sandboxed")
-@pytest.mark.parametrize("name", ["npm", "yarn", "pnpm"])
-def test_real_apps(name: str, tmp_path: Path) -> None:
-    """Built from the registry, booted, moved, rebuilt: the same slug each time, and nothing of the build in it."""
-    source = shutil.copytree(APPS / f"node-{name}", tmp_path / "app")
-    slug = SlugBuilder(cache_dir=tmp_path / "cache").build(source, tmp_path / "o.tgz")
-    for sandbox in ("auto", "landlock"):
-        check_served(slug, sandbox, tmp_path / sandbox)
-    check_moved(slug, tmp_path / "some where else")
-    check_rebuilds(name, slug, source, tmp_path)
-
-
-def check_served(slug: Slug, sandbox: str, store: Path) -> None:
-    """It boots at this level as well and answers; what only development needs is gone."""
-    with DynoRunner(store=store, sandbox=sandbox) as runner:
-        web = runner.start(slug, "web")
-        web.wait_up()
-        assert get(f"{web.url}/") == "Hello from web.1, production\n"
-        assert get(f"{web.url}/built") == "   built"
-        assert runner.run(slug, "node -e 'require(\"left-pad\")'").status == 1
-
-
-def check_moved(slug: Slug, place: Path) -> None:
-    """Unpacked anywhere, it runs for another user, has no link out of itself and names no directory of the build."""
-    slug.unpack(place)
-    for path in place.rglob("*"):
-        if path.is_symlink():
-            assert path.resolve().is_relative_to(place.resolve())
-        elif path.is_file():
-            assert not re.search(rb"/tmp/build_|build_cache|slugkit-work", path.read_bytes()), path
-    code = "require('express'); console.log(require('fs').readFileSync('built.txt', 'utf8'))"
-    done = subprocess.run(["node", "-e", code], cwd=place, check=True, capture_output=True, text=True)
-    assert done.stdout == "   built\n"
-
-
-def check_rebuilds(name: str, slug: Slug, source: Path, tmp_path: Path) -> None:
-    """Cold and warm builds give the same slug; warm, nothing is installed; a changed app needs no network."""
-    cold = SlugBuilder(cache_dir=tmp_path / "cold").build(source, tmp_path / "cold.tgz")
-    assert cold.diff_id == slug.diff_id
-    events: list[BuildEvent] = []
-    warm = SlugBuilder(cache_dir=tmp_path / "cache", on_event=events.append).build(source, tmp_path / "warm.tgz")
-    assert warm.diff_id == slug.diff_id
-    assert "-----> Restoring cache: package.json and its lockfile are unchanged" in lines(events)
-    assert not any("Installing dependencies" in line or "Downloading" in line for line in lines(events))
-
-    plain = json.loads((source / "package.json").read_text())
-    (source / "package.json").write_text(json.dumps({**plain, "description": f"changed, for {name}"}))
-    nowhere = {f"{kind}_PROXY": "http://127.0.0.1:9" for kind in ("HTTP", "HTTPS")}
-    offline = SlugBuilder(cache_dir=tmp_path / "cache", config_vars={**nowhere, "npm_config_fetch_retries": "0"})
-    assert offline.build(source, tmp_path / "changed.tgz").diff_id != slug.diff_id
-
-
-@pytest.mark.network
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.usefixtures("sandboxed")
-@pytest.mark.parametrize("name", ["npm", "yarn", "pnpm"])
-def test_the_contract_is_kept_with_dependencies(name: str) -> None:
-    """With each package manager, several builds of a real app break no rule of the buildpack contract."""
-    assert check_buildpack("nodejs", APPS / f"node-{name}", config_vars={"TOKEN": "t0ken-of-many-bytes"}) == ()
-
-
-@pytest.mark.network
-@pytest.mark.slow
-@pytest.mark.usefixtures("sandboxed")
-def test_a_native_module_is_compiled_the_same_twice(tmp_path: Path) -> None:
-    """What node-gyp compiles works in a dyno and is the same each time: its settings and objects are left out."""
-    files: dict[str, str | bytes] = {
-        "package.json": package(dependencies={"unix-dgram": "2.0.6"}),
-        "server.js": 'require("unix-dgram"); console.log("native ok")',
-    }
-    source = write_tree(tmp_path / "app", files)
-    first, second = (SlugBuilder(cache_dir=tmp_path / n).build(source, tmp_path / f"{n}.tgz") for n in "ab")
-    with DynoRunner(store=tmp_path / "store") as runner:
-        assert "native ok" in runner.run(first, "node server.js").output
-    made = [file.path for file in first.files() if "unix-dgram/build/" in file.path and not file.path.endswith("/")]
-
-    assert first.diff_id == second.diff_id
-    assert [path for path in made if path.endswith((".node", "Makefile", ".gypi", ".o"))] == [
-        "node_modules/unix-dgram/build/Release/unix_dgram.node"
-    ]
-
-
-@pytest.mark.network
-@pytest.mark.slow
-@pytest.mark.usefixtures("sandboxed")
-def test_a_digest_in_package_manager_is_held(tmp_path: Path) -> None:
-    """A packageManager whose digest is another's fails the build before anything of it is run."""
-    wrong = package(packageManager=f"pnpm@10.34.9+sha512.{'0' * 128}")
-    with pytest.raises(CompileFailedError, match="is not what the digest in packageManager says"):
-        SlugBuilder(cache_dir=tmp_path / "cache").build(
-            write_tree(tmp_path / "app", {"package.json": wrong}), tmp_path / "o.tgz"
-        )

@@ -2,13 +2,17 @@
 
 import http.client
 import json
+import os
+import re
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from slugkit.build import SlugBuilder
+from slugkit.archive import Slug
+from slugkit.build import SlugBuilder, heroku_text
 from slugkit.buildpacks import Detection, NotDetected, StaticBuildpack
 from slugkit.command import Completed
 from slugkit.dyno import Dyno, DynoRunner
@@ -16,6 +20,7 @@ from slugkit.errors import BuildpackError
 from slugkit.events import BuildEvent
 from slugkit.testing import RecordingRunner, fake_context, write_tree
 from support import lines
+from test_multi_buildpack import check_golden
 
 SITE: dict[str, str | bytes] = {
     "index.html": "<h1>home</h1>\n",
@@ -28,7 +33,15 @@ SITE: dict[str, str | bytes] = {
     ".env": "SECRET\n",
     ".well-known/security.txt": "Contact: us\n",
 }
-TOLD = {"node": "20.1.0", "abi": "115", "prefix": "/usr", "headers": False, "npm": "10.5.0", "best": None}
+TOLD = {
+    "node": "20.1.0",
+    "abi": "115",
+    "path": "/usr/bin/node",
+    "prefix": "/usr",
+    "headers": False,
+    "npm": "10.5.0",
+    "best": None,
+}
 
 
 def answer(argv: tuple[str | Path, ...], *, fits: bool = True) -> Completed:
@@ -74,7 +87,6 @@ def test_the_server_is_installed_from_its_lockfile(tmp_path: Path) -> None:
 
     assert ("npm", "ci", "--omit=dev", "--ignore-scripts") in run.calls
     assert release.process_types == {"web": "node .heroku/static/server.cjs"}
-    assert release.interpreter == "/usr"
 
 
 def test_an_old_node_is_refused(tmp_path: Path) -> None:
@@ -104,17 +116,23 @@ def test_what_is_in_its_place_is_refused(tmp_path: Path, name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dyno]:
-    """Build the site twice, the second time from the cache, and boot it."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Slug, list[BuildEvent]]]:
+    """Build the site twice, the second time with a warm cache."""
     root = tmp_path_factory.mktemp("static")
     source = write_tree(root / "app", SITE)
-    first = SlugBuilder(cache_dir=root / "cache").build(source, root / "first.tgz")
-    events: list[BuildEvent] = []
-    slug = SlugBuilder(cache_dir=root / "cache", on_event=events.append).build(source, root / "o.tgz")
-    assert slug.diff_id == first.diff_id
-    assert "-----> Restoring the web server from the cache" in lines(events)
-    with DynoRunner(store=root / "store") as runner:
-        dyno = runner.start(slug, "web")
+    made = []
+    for number in range(2):
+        events: list[BuildEvent] = []
+        builder = SlugBuilder(cache_dir=root / "cache", on_event=events.append)
+        made.append((builder.build(source, root / f"{number}.tgz"), events))
+    return made
+
+
+@pytest.fixture(scope="module")
+def web(built: list[tuple[Slug, list[BuildEvent]]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dyno]:
+    """Boot the site."""
+    with DynoRunner(store=tmp_path_factory.mktemp("store")) as runner:
+        dyno = runner.start(built[1][0], "web")
         dyno.wait_up()
         yield dyno
 
@@ -127,6 +145,23 @@ def ask(web: Dyno, path: str, method: str = "GET", **headers: str) -> tuple[http
         return response, response.read()
     finally:
         connection.close()
+
+
+@pytest.mark.network
+@pytest.mark.usefixtures("sandboxed")
+def test_a_build_and_its_slug(built: list[tuple[Slug, list[BuildEvent]]]) -> None:
+    """A build prints what it does; a warm one installs nothing and gives the same slug, which names its Node.js."""
+    (first, cold), (second, warm) = built
+    text = "".join(f"{line}\n" for event in cold for line in heroku_text(event))
+    for pattern, shown in ((r"Node\.js [\d.]+", "Node.js N.N.N"), (r"in \d+m?s", "in Ns"), (r"Done: .*", "Done: 112K")):
+        text = re.sub(pattern, shown, text)
+
+    check_golden("static.txt", text)
+    assert "-----> Restoring the web server from the cache" in lines(warm)
+    assert not any("Installing" in line for line in lines(warm))
+    assert first.diff_id == second.diff_id
+    assert second.manifest.platform is not None
+    assert second.manifest.platform.interpreter == os.path.realpath(shutil.which("node") or "")
 
 
 @pytest.mark.network

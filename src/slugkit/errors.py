@@ -511,7 +511,7 @@ class InvalidSettingError(SlugkitError, ValueError):
 
 @frozen
 class MissingInterpreterError(SlugkitError, RuntimeError):
-    """A slug without its interpreter (a Ruby app, or ``runtime="stack"``) needs one this machine does not have."""
+    """A slug without its interpreter (Ruby, Node.js, ``runtime="stack"``) needs one this machine does not have."""
 
     code: ClassVar[str] = "dyno.missing-interpreter"
 
@@ -519,14 +519,16 @@ class MissingInterpreterError(SlugkitError, RuntimeError):
 
     def __str__(self) -> str:
         """Name the place the slug expects it."""
-        return f"the slug needs the interpreter under {self.prefix}, which is not on this stack"
+        return f"the slug needs the interpreter at {self.prefix}, which is not on this stack"
 
     @property
     def hint(self) -> str | None:
-        """What is missing on the stack; a Python that slugkit was run with could travel in the slug."""
+        """What is missing on the stack; of the built-in packs only Python's names another place, or takes it along."""
         if self.prefix.startswith("/usr/"):
             return "install the version that belongs there, or build the slug again with what this machine has"
-        return "build it with the vendored runtime (the default), or run slugkit with that interpreter"
+        return (
+            "run slugkit with that interpreter, or build the slug again: Python travels in it with runtime='vendored'"
+        )
 
 
 @frozen

@@ -30,8 +30,8 @@ class BuildpackRecord:
 class Platform:
     """What a slug needs of the machine it runs on.
 
-    ``interpreter`` is the prefix of an interpreter that is not in the slug (``runtime="stack"``), a directory below
-    /usr that only the needed version has (Ruby's library), or None.
+    ``interpreter`` is the prefix of an interpreter that is not in the slug (``runtime="stack"``), a path below /usr
+    that only the needed one has (Ruby's library, Node.js's program), or None.
     """
 
     architecture: str

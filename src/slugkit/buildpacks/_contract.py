@@ -56,7 +56,7 @@ class ReleaseDefaults:
     ``addons`` are names of services that Heroku would add on the first deploy; slugkit only records them.
     ``unread`` is what else there was, that means nothing: "no YAML mapping".
     ``interpreter`` is the prefix of an interpreter on the host that the slug needs, when it does not carry its own, or
-    a directory below /usr that only the version it needs has.
+    a path below /usr that only the interpreter it needs has.
     """
 
     process_types: Mapping[str, str] = field(factory=dict)

@@ -30,6 +30,7 @@ const prefix = path.dirname(path.dirname(process.execPath));
 const answer = {
   node: process.versions.node,
   abi: process.versions.modules,
+  path: process.execPath,
   prefix,
   headers: fs.existsSync(path.join(prefix, "include/node/node.h")),
   npm: null,

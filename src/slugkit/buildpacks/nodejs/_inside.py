@@ -31,14 +31,28 @@ def clear() -> int:
     return 0
 
 
-def restore(cached: str, key: str, how: str) -> int:
+def note(notes: str, *facts: str) -> int:
+    """Add lines to what later steps are told."""
+    with open(notes, "a") as file:
+        file.writelines(f"{fact}\n" for fact in facts)
+    return 0
+
+
+def restore(cached: str, key: str, how: str, notes: str = "") -> int:
     """Bring the modules that *key* names back from the cache; 3 when they are not there."""
     cache = Path(cached)
-    if not (cache / "key").is_file() or (cache / "key").read_text() != key:
+    had = key_of(cache)
+    if notes:
+        note(notes, f"cache_status={'valid' if had == key else 'new-signature' if had else 'not-found'}")
+    if had != key:
         return 3
     clear()
     carry(cache, Path(), how)
     return 0
+
+
+def key_of(cache: Path) -> str:
+    return (cache / "key").read_text() if (cache / "key").is_file() else ""
 
 
 def save(cached: str, key: str, how: str) -> int:
@@ -51,17 +65,51 @@ def save(cached: str, key: str, how: str) -> int:
     return 0
 
 
-def forget(cached: str) -> int:
-    """Remove the modules from the cache."""
-    remove(Path(cached))
+def bring(cached: str, key: str, *names: str) -> int:
+    """Put the directories *names* back where the app has none, if they were kept under *key*."""
+    valid = key_of(Path(cached)) == key
+    for name in names:
+        source, target = Path(cached, "tree", name), Path(name)
+        if os.path.lexists(target):
+            print(f"- {name} (exists - skipping)")
+        elif not valid or not source.is_dir():
+            print(f"- {name} (not cached - skipping)")
+        else:
+            print(f"- {name}")
+            shutil.copytree(source, target, symlinks=True)
+    return 0
+
+
+def keep(cached: str, key: str, *names: str) -> int:
+    """Keep the directories *names*, in place of those before."""
+    cache = Path(cached)
+    remove(cache)
+    for name in names:
+        if Path(name).is_dir():
+            print(f"- {name}")
+            shutil.copytree(name, cache / "tree" / name, symlinks=True, dirs_exist_ok=True)
+        else:
+            print(f"- {name} (nothing to cache)")
+    cache.mkdir(parents=True, exist_ok=True)
+    (cache / "key").write_text(key)
     return 0
 
 
 def carry(source: Path, target: Path, how: str) -> None:
-    """Take the modules from one tree to another, by hard links where nothing edits them afterwards."""
+    """Take the modules from one tree to another, by hard links where nothing edits them afterwards.
+
+    What tools keep in ``.cache`` there stays: with it, a warm build would not be a cold one.
+    """
     if (source / MODULES).is_dir():
         copy = link_or_copy if how == "link" else shutil.copy2
-        shutil.copytree(source / MODULES, target / MODULES, symlinks=True, copy_function=copy)
+        top = str(source / MODULES)
+        shutil.copytree(
+            source / MODULES,
+            target / MODULES,
+            symlinks=True,
+            copy_function=copy,
+            ignore=lambda directory, _: {".cache"} if directory == top else (),
+        )
     if (source / STATE).is_file():
         (target / STATE).parent.mkdir(exist_ok=True)
         shutil.copy2(source / STATE, target / STATE)
@@ -132,9 +180,11 @@ def link_or_copy(source: str, target: str) -> None:
 
 STEPS: dict[str, Callable[..., int]] = {
     "clear": clear,
+    "note": note,
     "restore": restore,
     "save": save,
-    "forget": forget,
+    "bring": bring,
+    "keep": keep,
     "finish": finish,
     "tool": tool,
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,15 +10,19 @@ from typing import Any
 
 from attrs import frozen
 
+from ..._tree import read_beneath
 from ...errors import BuildpackError
 from .._contract import BuildContext
 from ._managers import Manager
 from ._package import Package
 
+#: Lines of name=value in the build's /tmp: what a compile leaves for the steps after it. The app can write there, too.
+NOTES = "slugkit-nodejs"
+_NOTED = re.compile(r"^(\w{1,40})=([\w./+-]{1,200})$", re.MULTILINE)
 _HERE = Path(__file__).parent
 _INSTALL = "apt-get install nodejs npm, or put a Node.js on the build's PATH"
-# A command with the directory $1, if any, ahead of PATH: scripts of the app call their package manager by name.
-_WITH_PATH = 'if [[ -n $1 ]]; then export PATH="$1:$PATH"; fi; shift; exec "$@"'
+#: Bash for a command with the directory $1, if any, ahead of PATH: scripts of an app call their manager by name.
+WITH_PATH = 'if [[ -n $1 ]]; then export PATH="$1:$PATH"; fi; shift; exec "$@"'
 
 
 @frozen
@@ -26,6 +31,7 @@ class Machine:
 
     node: str
     abi: str
+    path: str
     prefix: str
     has_headers: bool
     npm: str
@@ -47,6 +53,37 @@ def inside(context: BuildContext, *arguments: str | Path, cwd: Path | None = Non
     if done.status not in {0, 3, 4}:
         raise BuildpackError(f"the step {arguments[0]} of the Node.js pack failed with status {done.status}")
     return done.status
+
+
+def note(context: BuildContext, **facts: str) -> None:
+    """Write *facts* down for export, release, report and test."""
+    inside(context, "note", context.tmp / NOTES, *(f"{name}={text}" for name, text in facts.items()))
+
+
+def noted(context: BuildContext) -> dict[str, str]:
+    """Return what the compile has written down: versions, ``node`` (the path of its program), ``cache_status``."""
+    return dict(_NOTED.findall((read_beneath(context.tmp, NOTES) or b"").decode("utf-8", "replace")))
+
+
+def interpreter(context: BuildContext) -> str | None:
+    """Return the program of the machine's Node.js; None for one that is none of the stack's, such as another pack's."""
+    path = noted(context).get("node", "")
+    return path if path.startswith("/usr/") else None
+
+
+def commands(context: BuildContext) -> Path | None:
+    """Return the directory of the commands of the app's package manager, unless it is the machine's npm."""
+    known = noted(context)
+    for name in ("yarn", "pnpm", "npm"):
+        version = known.get(f"{name}_version", "")
+        if "/" not in version and (found := _place(context, name, version)).is_dir():
+            return found / "bin"
+    return None
+
+
+def _place(context: BuildContext, name: str, version: str) -> Path:
+    """Return where the cache has a manager: its own directory, so that one of another version is not taken for it."""
+    return context.cache_dir / "nodejs/tools" / name / f"{name}-{version}"
 
 
 def ask(context: BuildContext, package: Package, manager: Manager, more: Sequence[str] = ()) -> dict[str, Any]:
@@ -87,7 +124,7 @@ def check_engines(package: Package, told: Mapping[str, Any]) -> Machine:
             f"package.json: engines.node asks for {package.engines['node']}, this machine has Node.js {told['node']}"
         )
         raise BuildpackError(reason, "install a Node.js that it asks for, or change engines.node in package.json")
-    return Machine(told["node"], told["abi"], told["prefix"], told["headers"], told["npm"])
+    return Machine(told["node"], told["abi"], told["path"], told["prefix"], told["headers"], told["npm"])
 
 
 def install_manager(context: BuildContext, package: Package, manager: Manager, told: Mapping[str, Any]) -> Installed:
@@ -100,7 +137,7 @@ def install_manager(context: BuildContext, package: Package, manager: Manager, t
     version = _wanted(context, package, manager, told)
     if manager.name == "npm" and version == told["npm"]:
         return Installed(manager, version)
-    place = context.cache_dir / "nodejs/tools" / manager.name / f"{manager.name}-{version}"
+    place = _place(context, manager.name, version)
     chosen = Manager(manager.name, manager.lockfile, version, manager.digest)
     if context.run(["test", "-d", place], check=False, show="no").status != 0:
         _download(context, chosen, place)
@@ -155,4 +192,4 @@ def run_with(context: BuildContext, tool: Installed, argv: Sequence[str], env: M
     Raises:
         CommandFailedError: It failed.
     """
-    context.run(["bash", "-c", _WITH_PATH, "bash", tool.commands or "", *argv], env=env)
+    context.run(["bash", "-c", WITH_PATH, "bash", tool.commands or "", *argv], env=env)

@@ -139,7 +139,7 @@ def _usual_version(root: Path, name: str, lockfile: str | None) -> str:
     return _PNPM.get(match[1] if match else "9", _PNPM["9"])
 
 
-def keeps_dev_dependencies(env: Mapping[str, str]) -> str | None:
+def keeps_dev_dependencies(env: Mapping[str, object]) -> str | None:
     """Return the variable by which *env* asks to leave devDependencies in, as Heroku reads it, or None."""
     for name in ("NPM_CONFIG_PRODUCTION", "YARN_PRODUCTION"):
         if env.get(name) == "false":

@@ -1,6 +1,7 @@
 """What package.json says, as one value: versions, scripts, and whether an install needs more than its lists."""
 
 import json
+import posixpath
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,20 +31,25 @@ class Pinned:
 
 @frozen
 class Package:
-    """What of package.json the pack acts on; ``own_files``: installing reads other files of the app, or runs them."""
+    """What of package.json the pack acts on; ``own_files``: installing reads other files of the app, or runs them.
+
+    ``cache_directories`` are those below the app that the cache keeps besides ``node_modules``.
+    """
 
     engines: Mapping[str, str]
     scripts: Mapping[str, str]
     manager: Pinned | None
     has_dev_dependencies: bool
     own_files: bool
+    cache_directories: tuple[str, ...] = ()
 
 
 def read_package(root: Path) -> Package:
     """Return what the package.json in *root* says.
 
     Raises:
-        BuildpackError: It is gone, is no JSON object, or its packageManager names no exact version.
+        BuildpackError: It is gone, is no JSON object, its packageManager names no exact version, or its
+            cacheDirectories are none of the app's.
     """
     raw = read_beneath(root, "package.json", _LARGEST)
     if raw is None:  # another pack's compile may have removed it since detect
@@ -61,6 +67,7 @@ def read_package(root: Path) -> Package:
         manager=_pinned(plain.get("packageManager")),
         has_dev_dependencies=bool(plain.get("devDependencies")) or "workspaces" in plain,
         own_files=any(name in scripts for name in _AT_INSTALL) or "workspaces" in plain or _leads_elsewhere(plain),
+        cache_directories=_cache_directories(plain),
     )
 
 
@@ -85,3 +92,17 @@ def _leads_elsewhere(plain: Mapping[str, Any]) -> bool:
     """Return whether a dependency is a path, a repository or a patch: its content may change without a word here."""
     asked = (value for key in _DEPENDENCIES for value in _strings(plain, key).values())
     return any(_ELSEWHERE.match(value) for value in asked) or "patchedDependencies" in json.dumps(plain.get("pnpm"))
+
+
+def _cache_directories(plain: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what cacheDirectories lists, under either name that Heroku reads; node_modules is cached anyway."""
+    key = "cacheDirectories" if "cacheDirectories" in plain else "cache_directories"
+    found = plain.get(key) or []
+    names: dict[str, None] = {}
+    for asked in found if isinstance(found, list) else [found]:
+        name = posixpath.normpath(asked) if isinstance(asked, str) else "."
+        if name == "." or name.startswith("/") or name.split("/")[0] == ".." or not name.isprintable():
+            fix = 'list directories below the app, such as [".next/cache"]'
+            raise BuildpackError(f"package.json: {key} has {asked!r:.80}, no directory of the app", fix)
+        names[name] = None
+    return tuple(name for name in names if name != "node_modules")

@@ -10,8 +10,7 @@ from ..._tree import read_beneath
 from ..._version import __version__
 from ...errors import BuildpackError
 from .._contract import BuildContext, Detection, NotDetected, ReleaseDefaults
-from ..nodejs import interpreter
-from ..nodejs._machine import Machine, ask, check_engines, inside
+from ..nodejs._machine import Machine, ask, check_engines, inside, interpreter, note
 from ..nodejs._managers import Manager
 from ..nodejs._package import read_package
 
@@ -45,6 +44,7 @@ class StaticBuildpack:
                 reason, "apt-get install nodejs npm of a newer release, or put one on the build's PATH"
             )
         machine = check_engines(package, told)
+        note(context, node=machine.path)
         context.say(f"-----> Using Node.js {machine.node} of this machine")
         place = context.build_dir / _PLACE
         context.run(["mkdir", "-p", place])

@@ -24,7 +24,8 @@ if [[ -z ${WEB_CONCURRENCY-} ]]; then
 fi
 unset _memory
 unset -f _slugkit_memory
-export PATH="$PATH:$HOME/node_modules/.bin"
+export PATH="$PATH:$HOME/bin:$HOME/node_modules/.bin"
+hash node 2>/dev/null && export NODE_HOME="${NODE_HOME:-${BASH_CMDS[node]%/bin/node}}"
 export NODE_ENV="${NODE_ENV:-production}"
 # `npm start` writes nothing into the app, which is read-only.
 export NPM_CONFIG_CACHE="${NPM_CONFIG_CACHE:-${TMPDIR:-/tmp}/npm}"
