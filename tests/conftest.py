@@ -8,7 +8,7 @@ import pytest
 
 from slugkit.sandbox import Namespaces
 
-collect_ignore = ["attackers"]  # scripts that run in dynos
+collect_ignore = ["apps", "attackers"]  # apps and scripts that run in dynos
 IN_CI = os.environ.get("CI") == "true"
 
 

@@ -345,7 +345,9 @@ def test_a_real_django_app(tmp_path: Path) -> None:
     said = [event.text.strip() for event in events if isinstance(event, BuildLine)]
     facts = next(event.facts for event in events if isinstance(event, BuildpackReported))
     with DynoRunner(store=tmp_path / "store") as runner:
-        done = runner.run(slug, 'cat hooked collected/style.css; echo "$FORWARDED_ALLOW_IPS" $GUNICORN_CMD_ARGS')
+        done = runner.run(
+            slug, 'cat hooked collected/style.css; echo "$FORWARDED_ALLOW_IPS" $GUNICORN_CMD_ARGS $XDG_RUNTIME_DIR'
+        )
         own = runner.run(slug, "echo $GUNICORN_CMD_ARGS", config_vars={"GUNICORN_CMD_ARGS": "-w 2"})
 
     with DynoRunner(store=tmp_path / "store") as runner:
@@ -358,7 +360,7 @@ def test_a_real_django_app(tmp_path: Path) -> None:
     assert "it is red" in said
     assert "1 static file copied to" in " ".join(said)
     assert done.output.startswith("post /")
-    assert done.output.endswith(".heroku/python\nbody {}\n* --access-logfile -\n")
+    assert done.output.endswith(".heroku/python\nbody {}\n* --access-logfile - /tmp\n")
     assert own.output == "-w 2\n"
     assert facts["package_manager"] == "pip"
     assert facts["cache_status"] == "empty"
