@@ -64,7 +64,7 @@ def test_a_manager_in_the_cache_is_not_installed_again(tmp_path: Path) -> None:
     """A build that finds the pinned manager in its cache runs it, and downloads none."""
     first = commands(tmp_path, {"uv.lock": ""})
     made = next(line for line in first if "--app-data" in line and not line.endswith(" python")).split()[-1]
-    write_tree(tmp_path / "cache/tools/uv" / made, {"pyvenv.cfg": "x"})
+    write_tree(tmp_path / "managers/tools/uv" / made, {"pyvenv.cfg": "x"})
     shutil.rmtree(tmp_path / "build")
 
     assert not any("pip install" in line for line in commands(tmp_path, {"uv.lock": ""}))

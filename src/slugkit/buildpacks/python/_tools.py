@@ -23,9 +23,9 @@ def tool_bin(job: Job, name: str, python: Interpreter | None = None) -> Path:
     python = python or running()
     release = version_of(name)
     kind = f"{release}-{python.version}"
-    home = job.cache("tools") / name.lower()
+    home = job.data / "tools" / name.lower()
     directory = home / kind
-    if read_beneath(job.context.cache_dir, f"tools/{name.lower()}/{kind}/pyvenv.cfg", 1) is None:
+    if read_beneath(job.context.tmp, f"{job.data.name}/tools/{name.lower()}/{kind}/pyvenv.cfg", 1) is None:
         job.context.say(f"-----> Installing {name} {release}")
         job.run(["/bin/rm", "-rf", home])  # what there is of it is of another version
         job.virtualenv(directory, python, "--no-seed")
