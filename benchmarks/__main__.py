@@ -9,7 +9,7 @@ from attrs import asdict
 
 _DYNOS = ("start", "scale", "memory", "parent-size", "logs")
 _SLUGS = ("pack", "repack", "unpack", "upgrade", "scale-files")
-FIGURES = ("imports", "version", *_DYNOS, *_SLUGS, "plugin")
+FIGURES = ("imports", "version", *_DYNOS, *_SLUGS, "rebuild", "plugin")
 
 
 def main() -> int:

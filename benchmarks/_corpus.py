@@ -14,7 +14,7 @@ from pathlib import Path
 
 from slugkit._tree import remove_tree
 
-_REQUIREMENTS = ("Django==5.2.*", "numpy==2.*", "pandas")
+REQUIREMENTS = ("Django==5.2.*", "numpy==2.*", "pandas")
 
 
 @cache
@@ -31,7 +31,7 @@ def environment() -> Path:
     app = scratch() / "app"
     subprocess.run([sys.executable, "-m", "venv", app / ".heroku/python"], check=True)
     pip = app / ".heroku/python/bin/pip"
-    subprocess.run([pip, "install", "--quiet", "--disable-pip-version-check", *_REQUIREMENTS], check=True)
+    subprocess.run([pip, "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS], check=True)
     (app / "app.py").write_text("print('release 1')\n")
     (app / "Procfile").write_text("web: python app.py\n")
     return app

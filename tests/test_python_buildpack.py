@@ -18,6 +18,7 @@ from slugkit.errors import BuildpackError, CompileFailedError
 from slugkit.events import BuildEvent, BuildLine
 from slugkit.testing import RecordingRunner, fake_context, write_tree
 
+LAST = ["profile", "app", "remember"]
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -57,7 +58,7 @@ def test_loose_requirements_are_compiled_first(tmp_path: Path, files: dict[str, 
     write_tree(context.build_dir, files)
     PythonBuildpack().compile(context)
 
-    assert commands(run) == ["restore", *expected, "finish", "save", "profile", "app", "remember"]
+    assert commands(run) == ["restore", "bring", *expected, "finish", "keep", "save", *LAST]
 
 
 def test_an_unchanged_environment_is_restored(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_an_unchanged_environment_is_restored(tmp_path: Path) -> None:
     write_tree(context.build_dir, {"requirements.txt": "flask\n"})
     PythonBuildpack().compile(context)
 
-    assert commands(run) == ["restore", "profile", "app", "remember"]
+    assert commands(run) == ["restore", *LAST]
 
 
 def keys(tmp_path: Path, *trees: dict[str, str]) -> list[str | None]:

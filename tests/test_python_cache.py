@@ -61,14 +61,14 @@ def test_another_key_is_another_environment(app: Path) -> None:
     assert not (app / ENV).exists()
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone"])
-def test_a_damaged_archive_is_no_environment(app: Path, damage: str) -> None:
-    """Half an environment is none: it is made anew, with nothing of the half in the way."""
+@pytest.mark.parametrize("left", [0, 512, 2000, -10240, None])
+def test_a_damaged_archive_is_no_environment(app: Path, left: int | None) -> None:
+    """Half an environment is none, wherever the half ends: it is made anew, with nothing of the half in the way."""
     archive = app.parent / "cache/env.tar"
-    if damage == "cut":
-        archive.write_bytes(archive.read_bytes()[:2000])
-    else:
+    if left is None:
         archive.unlink()
+    else:
+        archive.write_bytes(archive.read_bytes()[:left])
 
     assert restored(app) == (3, "cache_status=discarded\n")
     assert not (app / ENV).exists()
@@ -82,3 +82,18 @@ def test_the_next_environment_takes_its_place(app: Path) -> None:
 
     assert restored(app, "new")[0] == 0
     assert [str(path.relative_to(app)) for path in app.rglob("*.*") if path.is_file()] == [f"{ENV}/lib/new.py"]
+
+
+def test_what_managers_keep_comes_back(tmp_path: Path) -> None:
+    """Programs and downloads of one build are there for the next; a first one, and one after damage, have none."""
+    archive, app = tmp_path / "managers.tar", tmp_path / "app"
+    write_tree(tmp_path / "data", {"uv/wheel": "w", "tools/uv/bin/uv": "#!/bin/sh\n"})
+    app.mkdir()
+    assert step(app, "keep", archive, tmp_path / "data") == 0
+    assert step(app, "bring", archive, tmp_path / "back") == 0
+    archive.write_bytes(b"no archive" * 100)
+    assert step(app, "bring", archive, tmp_path / "damaged") == 0
+    assert step(app, "bring", tmp_path / "none", tmp_path / "first") == 0
+
+    assert (tmp_path / "back/uv/wheel").read_text() == "w"
+    assert [list((tmp_path / name).iterdir()) for name in ("damaged", "first")] == [[], []]

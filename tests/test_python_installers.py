@@ -3,6 +3,7 @@
 import http.client
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from slugkit.archive import Slug
 from slugkit.build import SlugBuilder
 from slugkit.buildpacks import PythonBuildpack
+from slugkit.buildpacks.python import _tools
 from slugkit.buildpacks.python._tools import version_of
 from slugkit.command import Completed
 from slugkit.dyno import DynoRunner
@@ -64,10 +66,24 @@ def test_a_manager_in_the_cache_is_not_installed_again(tmp_path: Path) -> None:
     """A build that finds the pinned manager in its cache runs it, and downloads none."""
     first = commands(tmp_path, {"uv.lock": ""})
     made = next(line for line in first if "--app-data" in line and not line.endswith(" python")).split()[-1]
-    write_tree(tmp_path / "cache/tools/uv" / made, {"pyvenv.cfg": "x"})
+    write_tree(tmp_path / "managers/tools/uv" / made, {"pyvenv.cfg": "x"})
     shutil.rmtree(tmp_path / "build")
 
     assert not any("pip install" in line for line in commands(tmp_path, {"uv.lock": ""}))
+
+
+@pytest.mark.parametrize(("here", "installed"), [("0.1", True), (version_of("uv"), False)])
+def test_a_manager_beside_slugkit_is_used_at_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: str, *, installed: bool
+) -> None:
+    """A uv in the environment that slugkit runs in spares the download, if it is the one that would come."""
+    write_tree(tmp_path / "slugkits", {"bin/uv": ""})
+    monkeypatch.setattr(_tools, "version", lambda _: here)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "slugkits"))
+    lines = commands(tmp_path, {"uv.lock": ""})
+
+    assert any("pip --python" in line for line in lines) is installed
+    assert any("uv sync" in line for line in lines)
 
 
 @pytest.mark.parametrize(

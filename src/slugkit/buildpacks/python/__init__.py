@@ -24,6 +24,7 @@ __all__ = ["Installer", "PythonBuildpack", "Runtime"]
 
 _HERE = Path(__file__).parent
 _LAST = "python-version"  # in the cache: what the last build had
+_MANAGERS = "managers.tar"  # there, too: their programs and downloads, one file of thousands that each build copies
 _NOTES = "slugkit-python"  # in the build's /tmp: what the steps tell of themselves
 # What a later pack's commands are told, as they would spell it; $1 is BUILD_DIR.
 _EXPORT = 'printf "%s\\n" "$1/$2/bin:$PATH" "${PYTHONPATH:-$1}"'
@@ -118,10 +119,12 @@ def _environment(job: Job) -> None:
     if key is not None and job.inside("restore", notes, job.cache("python"), key, check=False) == 0:
         job.context.say("-----> Restoring the environment from the cache: the requirements are unchanged")
         return
+    job.inside("bring", job.cache(_MANAGERS), job.data)
     create(job)
     download_nltk(job)
     job.context.say("-----> Making the environment relocatable")
     job.inside("finish", job.runtime)
+    job.inside("keep", job.cache(_MANAGERS), job.data)
     if key is not None:
         job.inside("save", job.cache("python"), key)
 

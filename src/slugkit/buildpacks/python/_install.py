@@ -46,7 +46,7 @@ def _pip_compile(job: Job, names: tuple[str, ...]) -> None:
     options: tuple[str | Path, ...] = (
         *("--quiet", "--no-header", "--no-annotate", "--strip-extras", "--allow-unsafe", "--no-config"),
         *("--no-emit-index-url", "--no-emit-trusted-host", "--no-emit-find-links"),
-        *("--resolver", "backtracking", "--cache-dir", job.cache("pip-tools")),
+        *("--resolver", "backtracking", "--cache-dir", job.data / "pip-tools"),
         *("--output-file", job.context.build_dir / LOCK),
     )
     job.tool([_piptools_python(job), "-m", "piptools", "compile", *options, *names])
@@ -76,7 +76,7 @@ def _uv_env(job: Job) -> dict[str, str | Path]:
     config_vars = job.context.config_vars
     return {
         **{uv: config_vars[pip] for pip, uv in indexes.items() if pip in config_vars and uv not in config_vars},
-        "UV_CACHE_DIR": job.cache("uv"),
+        "UV_CACHE_DIR": job.data / "uv",
         "UV_INDEX_STRATEGY": "unsafe-best-match",
         "UV_NO_PROGRESS": "1",
         "UV_PYTHON_DOWNLOADS": "never",
@@ -99,7 +99,7 @@ def _poetry(job: Job) -> None:
     groups = () if job.tests else ("--only", "main")
     env: Mapping[str, str | Path] = {
         "NO_COLOR": "1",
-        "POETRY_CACHE_DIR": job.cache("poetry"),
+        "POETRY_CACHE_DIR": job.data / "poetry",
         "POETRY_KEYRING_ENABLED": "false",
         "POETRY_NO_INTERACTION": "1",
         "VIRTUAL_ENV": job.env_dir,
@@ -112,7 +112,7 @@ def _pipenv(job: Job) -> None:
     job.context.say("-----> Installing Pipfile.lock with pipenv install --deploy")
     env: Mapping[str, str | Path] = {
         "NO_COLOR": "1",
-        "PIPENV_CACHE_DIR": job.cache("pipenv"),
+        "PIPENV_CACHE_DIR": job.data / "pipenv",
         "PIPENV_NOSPIN": "1",
         "PIPENV_VERBOSITY": "-1",  # no word about the environment it is to use
         "PIP_NO_COMPILE": "1",

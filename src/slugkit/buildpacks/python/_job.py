@@ -61,13 +61,18 @@ class Job:
         """Return where the cache keeps *name*."""
         return self.context.cache_dir / name
 
+    @property
+    def data(self) -> Path:
+        """What the package managers keep from build to build, while one installs."""
+        return self.context.tmp / "managers"
+
     def own(self, *arguments: str | Path) -> None:
         """Run the Python of slugkit's environment, where virtualenv and pip-tools are."""
         self.tool([Path(sys.executable), *arguments])
 
     def tool(self, argv: Sequence[str | Path], env: Mapping[str, str | Path] | None = None) -> None:
-        """Run a program that installs packages: it has the harmless config vars, and its downloads in the cache."""
-        kept = {"PIP_CACHE_DIR": self.cache("pip"), "PIP_SRC": self.env_dir / "src"}
+        """Run a program that installs packages: it has the harmless config vars, and its downloads are kept."""
+        kept = {"PIP_CACHE_DIR": self.data / "pip", "PIP_SRC": self.env_dir / "src"}
         self.run(argv, env={**for_build(self.context.config_vars), **SETTINGS, **kept, **(env or {})})
 
     def inside(self, *arguments: str | Path, check: bool = True) -> int:

@@ -17,7 +17,7 @@ ARCHIVE = "env.tar"  # one file: a build's cache is copied, and an environment h
 def restore(notes: str, cached: str, key: str) -> int:
     """Bring the environment that *key* names back from the cache; 3 when it is not there, or not whole."""
     cache = Path(cached)
-    if (cache / "key").is_file() and (cache / "key").read_text() == key:
+    if (cache / "key").is_file() and (cache / "key").read_text() == f"{key} {size_of(cache / ARCHIVE)}":
         argv = ["tar", "-xpf", str(cache / ARCHIVE), "--no-same-owner"]
         if subprocess.run(argv, check=False).returncode == 0:
             note(notes, "cache_status", "reused")
@@ -34,7 +34,27 @@ def save(cached: str, key: str) -> int:
     cache.mkdir()
     kept = [ENV, *(path for path in [Path(".heroku/requirements.lock")] if path.is_file())]
     subprocess.run(["tar", "-cf", cache / ARCHIVE, *kept], check=True)
-    (cache / "key").write_text(key)
+    (cache / "key").write_text(f"{key} {size_of(cache / ARCHIVE)}")  # tar takes an archive's half for a whole one
+    return 0
+
+
+def size_of(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
+
+
+def bring(archive: str, data: str) -> int:
+    """Bring what the package managers keep back from the cache; of an archive that is not whole, nothing."""
+    Path(data).mkdir()
+    argv = ["tar", "-xpf", archive, "--no-same-owner", "-C", data]
+    if Path(archive).is_file() and subprocess.run(argv, check=False).returncode != 0:
+        shutil.rmtree(data)
+        Path(data).mkdir()
+    return 0
+
+
+def keep(archive: str, data: str) -> int:
+    """Put what the package managers keep into the cache, as one file."""
+    subprocess.run(["tar", "-cf", archive, "-C", data, "."], check=True)
     return 0
 
 
@@ -85,6 +105,8 @@ def note(notes: str, name: str, fact: str) -> None:
 STEPS: dict[str, Callable[..., int]] = {
     "restore": restore,
     "save": save,
+    "bring": bring,
+    "keep": keep,
     "finish": finish,
     "app": app,
     "profile": profile,
