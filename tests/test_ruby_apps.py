@@ -420,8 +420,10 @@ print(json.dumps([told, [file.path for file in slug.files()]]))
 @pytest.mark.parametrize(
     ("user", "level"),
     [
-        *(pytest.param("root", level) for level in ("namespaces", "landlock")),
-        *(pytest.param("user", level, marks=pytest.mark.slow) for level in ("auto", "landlock")),
+        ("root", "namespaces"),
+        ("user", "landlock"),
+        pytest.param("root", "landlock", marks=pytest.mark.slow),
+        pytest.param("user", "auto", marks=pytest.mark.slow),
     ],
 )
 def test_hooks_write_nothing_on_the_host(user: str, level: str) -> None:
@@ -514,7 +516,8 @@ print(json.dumps([slug.diff_id, done.status, done.output]))
 """
 
 
-@pytest.mark.parametrize("level", [pytest.param("auto", marks=pytest.mark.slow), "landlock"])
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["auto", "landlock"])
 def test_an_ordinary_user_builds_the_same(app: Path, slug: Slug, level: str) -> None:
     """Who is not root builds the same slug from nothing, and runs it; also where every path is another (landlock)."""
     with builds_for_all() as place:
