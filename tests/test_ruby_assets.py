@@ -90,9 +90,10 @@ def test_no_clock_and_no_dice(root: Path, tmp_path: Path) -> None:
     for name, mtime in (("aa", "2026-01-01T10:00:00+00:00"), ("bb", "2026-02-02T11:11:11+01:00")):
         compiled(root, name, {"a-1.css": "a", "b-1.css": "b"}, mtime)
         packed = gzip.compress(b"a", mtime=STALE + len(found))
-        write_tree(root / "public/assets", {"a-1.css.gz": packed, "not.gz": "no archive"})
+        write_tree(root / "public/assets", {"a-1.css.gz": packed, "not.gz": "no archive", "directory.gz/x": ""})
         _inside.save_assets(str(tmp_path / name))
-        found.append({path.name: path.read_bytes() for path in (root / "public/assets").iterdir()})
+        made = (path for path in (root / "public/assets").rglob("*") if path.is_file())
+        found.append({path.name: path.read_bytes() for path in made})
         shutil.rmtree(root / "public")
 
     assert found[0] == found[1]

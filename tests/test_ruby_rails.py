@@ -12,11 +12,13 @@ from attrs import frozen
 
 from gems import builds_for_all, from_debian
 from slugkit.archive import Slug
-from slugkit.build import SlugBuilder
+from slugkit.build import SlugBuilder, heroku_text
 from slugkit.dyno import DynoRunner
 from slugkit.events import BuildEvent
 from slugkit.testing import check_buildpack, write_tree
 from support import lines
+from test_multi_buildpack import check_golden
+from test_ruby_apps import steady
 from users import as_user
 from waiting import free_port, listens, until
 
@@ -76,13 +78,22 @@ def styles(slug: Slug) -> set[str]:
 def app(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Bring the app's gems, build it, and return its source: the slug and the cache are beside it."""
     app = Path(shutil.copytree(SOURCE, tmp_path_factory.mktemp("rails") / "app"))
-    build(from_debian(app), "o.tgz")
+    events: list[BuildEvent] = []
+    build(from_debian(app), "o.tgz", events)
+    (app.parent / "transcript").write_text("".join(f"{line}\n" for event in events for line in heroku_text(event)))
     return app
 
 
 @pytest.fixture
 def slug(app: Path) -> Slug:
     return Slug.open(app.parent / "o.tgz")
+
+
+def test_what_a_build_prints(app: Path) -> None:
+    """A build prints what users of Heroku know; which gems there are is Debian's affair."""
+    text = re.sub(r"(?m)^ +(Using|Installing) \S+ \d\S+\n", "", (app.parent / "transcript").read_text())
+
+    check_golden("ruby-rails.txt", re.sub(r"\d+ gems now", "51 gems now", steady(text)))
 
 
 @pytest.mark.parametrize("level", ["namespaces", "landlock"])

@@ -132,7 +132,7 @@ def copy_new(source: str, target: str) -> None:
 
 def save_assets(cached: str) -> int:
     """Keep what was compiled, and what the compiler noted for itself, for the next build."""
-    for archive in COMPILED.rglob("*.gz"):
+    for archive in (path for path in COMPILED.rglob("*.gz") if path.is_file()):
         with archive.open("r+b") as file:
             if file.read(4)[:2] == b"\x1f\x8b":
                 file.write(bytes(4))  # the time in gzip's header
