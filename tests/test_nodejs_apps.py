@@ -45,6 +45,7 @@ ALONE: dict[str, str | bytes] = {
     "server.js": SERVER,
 }
 Build = Callable[..., Slug]
+Told = tuple[Slug, list[BuildEvent]]
 
 
 @pytest.fixture
@@ -94,6 +95,15 @@ def get(url: str) -> str:
 # -- an app without dependencies needs no registry -----------------------------------------------------------------
 
 
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Slug, list[BuildEvent]]:
+    """Build such an app, once; return its slug and what was told."""
+    root = tmp_path_factory.mktemp("alone")
+    events: list[BuildEvent] = []
+    builder = SlugBuilder(cache_dir=root / "cache", on_event=events.append)
+    return builder.build(write_tree(root / "app", ALONE), root / "o.tgz"), events
+
+
 def text_of(events: list[BuildEvent]) -> str:
     """Return the transcript, with versions, times and sizes that differ from machine to machine made one."""
     text = "".join(f"{line}\n" for event in events for line in heroku_text(event))
@@ -101,10 +111,9 @@ def text_of(events: list[BuildEvent]) -> str:
     return re.sub(r"up to date in .*", "up to date in Ns", re.sub(r"Done: .*", "Done: 2K", text))
 
 
-def test_transcript_and_profile(build: Build, tmp_path: Path) -> None:
+def test_transcript_and_profile(alone: Told, tmp_path: Path) -> None:
     """The build prints what Heroku's users know; dynos get its variables, and config vars keep priority."""
-    events: list[BuildEvent] = []
-    slug = build(ALONE, events)
+    slug, events = alone
     line = "echo $NODE_ENV $WEB_MEMORY $((WEB_CONCURRENCY >= 1)) ${PATH#*:/bin}; cat built.txt"
     path = ":/app/bin:/app/node_modules/.bin"
     node = os.path.realpath(shutil.which("node") or "")
@@ -123,7 +132,7 @@ def test_transcript_and_profile(build: Build, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_it_builds_and_boots_at_each_level(build: Build, python: Path, tmp_path: Path, level: str) -> None:
+def test_it_builds_and_boots_at_each_level(alone: Told, python: Path, tmp_path: Path, level: str) -> None:
     """An app is built and serves HTTP isolated or confined, the same slug each time; its modules are read-only."""
     slug, said = built(python, level, write_tree(tmp_path / "app", ALONE), tmp_path)
     assert slug is not None, said
@@ -133,7 +142,7 @@ def test_it_builds_and_boots_at_each_level(build: Build, python: Path, tmp_path:
         assert get(f"{web.url}/") == "Hello, production\n"
         assert runner.run(slug, "touch package.json").status == 1
 
-    assert slug.diff_id == build(ALONE).diff_id
+    assert slug.diff_id == alone[0].diff_id
 
 
 def test_a_range_that_this_node_is_not_in(build: Build) -> None:
@@ -297,9 +306,9 @@ def check_moved(slug: Slug, tmp_path: Path) -> str:
     return answer
 
 
-def test_a_moved_slug_serves_and_writes_nothing(build: Build, tmp_path: Path) -> None:
+def test_a_moved_slug_serves_and_writes_nothing(alone: Told, tmp_path: Path) -> None:
     """At another path, and where nothing forbids it, an app's start writes nothing into the app."""
-    assert check_moved(build(ALONE), tmp_path) == "Hello, production\n"
+    assert check_moved(alone[0], tmp_path) == "Hello, production\n"
 
 
 AS_USER = """
@@ -327,12 +336,10 @@ def ran_by_user(python: Path, slug: Slug, level: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("level", ["auto", "landlock"])
-def test_an_ordinary_user_builds_and_runs_the_same(build: Build, python: Path, level: str) -> None:
+@pytest.mark.parametrize("level", [pytest.param("auto", marks=pytest.mark.slow), "landlock"])
+def test_an_ordinary_user_builds_and_runs_the_same(alone: Told, python: Path, level: str) -> None:
     """Who is not root builds the same slug, and serves root's."""
-    slug = build(ALONE)
-
-    assert ran_by_user(python, slug, level) == [slug.diff_id, "Hello, production"]
+    assert ran_by_user(python, alone[0], level) == [alone[0].diff_id, "Hello, production"]
 
 
 # -- hostile -------------------------------------------------------------------------------------------------------
