@@ -107,8 +107,16 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Slug, list[BuildEve
 def text_of(events: list[BuildEvent]) -> str:
     """Return the transcript, with versions, times and sizes that differ from machine to machine made one."""
     text = "".join(f"{line}\n" for event in events for line in heroku_text(event))
-    text = re.sub(r"\b\d+\.\d+\.\d+ of this machine, and npm \S+", "N.N.N of this machine, and npm N.N.N", text)
-    return re.sub(r"up to date in .*", "up to date in Ns", re.sub(r"Done: .*", "Done: 2K", text))
+    for pattern, shown in (
+        (r"Node\.js \d+\.\d+\.\d+", "Node.js N.N.N"),
+        (r"and npm \S+", "and npm N.N.N"),
+        (r"in [\d.]+m?s( \d+ms)?", "in Ns"),
+        (r"Completed in Ns", "Completed"),
+        (r"removed 1 package in", "up to date in"),  # as npm 9 says it
+        (r"Done: .*", "Done: 2K"),
+    ):
+        text = re.sub(pattern, shown, text)
+    return text
 
 
 def test_transcript_and_profile(alone: Told, tmp_path: Path) -> None:
@@ -517,22 +525,44 @@ def test_later_packs_and_tests_have_the_manager(
     assert f"\n{version}\n" in SlugBuilder(cache_dir=cache_dir).test(app).output
 
 
+@pytest.mark.network
+@pytest.mark.slow
+def test_pnpm_leaves_out_what_is_not_allowed(tools: Callable[[str, Path], Path], tmp_path: Path) -> None:
+    """An install script that package.json does not allow is not run by pnpm, and the build says so."""
+    files = hostile("pnpm", "#!/bin/sh\ntouch $INIT_CWD/ran-$1\n")
+    files["package.json"] = package(packageManager=MANAGERS["pnpm"], dependencies={"evil": "file:./evil"})
+    events: list[BuildEvent] = []
+    builder = SlugBuilder(cache_dir=tools("pnpm", tmp_path / "cache"), on_event=events.append)
+    slug = builder.build(write_tree(tmp_path / "app", files), tmp_path / "o.tgz")
+
+    assert not [file for file in slug.files() if file.path.startswith("ran-")]
+    assert " !     pnpm has not run the install scripts of evil@file:evil" in lines(events)
+
+
 # -- from the registry ---------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="session")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Slug]:
+def told(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Told]:
     """Return what builds a real app, once; its source and the cache are beside the slug."""
-    built: dict[str, Slug] = {}
+    built: dict[str, Told] = {}
 
-    def real(name: str) -> Slug:
+    def told(name: str) -> Told:
         if name not in built:
             root = tmp_path_factory.mktemp(name)
             source = shutil.copytree(APPS / f"node-{name}", root / "app")
-            built[name] = SlugBuilder(cache_dir=root / "cache").build(source, root / "o.tgz")
+            events: list[BuildEvent] = []
+            builder = SlugBuilder(cache_dir=root / "cache", on_event=events.append)
+            built[name] = builder.build(source, root / "o.tgz"), events
         return built[name]
 
-    return real
+    return told
+
+
+@pytest.fixture
+def real(told: Callable[[str], Told]) -> Build:
+    """Return what gives the slug of a real app."""
+    return lambda name: told(name)[0]
 
 
 @pytest.mark.network
@@ -540,6 +570,10 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Slug]:
 @pytest.mark.parametrize("name", REAL)
 class TestReal:
     """Express behind each package manager, with a development dependency that its build needs; one in TypeScript."""
+
+    def test_transcript(self, told: Callable[[str], Told], name: str) -> None:
+        """Its build prints what Heroku's users know, and what its package manager says."""
+        check_golden(f"nodejs-{name}.txt", text_of(told(name)[1]))
 
     @pytest.mark.parametrize("level", LEVELS)
     def test_it_serves_at_each_level(self, real: Build, tmp_path: Path, name: str, level: str) -> None:
