@@ -225,3 +225,16 @@ def test_every_code_is_documented(error: SlugkitError) -> None:
     assert re.search(
         rf"^\| `{re.escape(error.code)}` \| `{type(error).__name__}`[^|]*\| {names} \|", page, re.MULTILINE
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "helps"),
+    [
+        ("/usr/bin/node", "install the version that belongs there"),
+        ("/usr/lib/ruby/3.1.0", "install the version that belongs there"),
+        ("/opt/python", "runtime='vendored'"),
+    ],
+)
+def test_a_missing_interpreter_says_what_helps(path: str, helps: str) -> None:
+    """What belongs to the stack is to be installed; only a Python of another place could travel in the slug."""
+    assert helps in str(errors.MissingInterpreterError(path).hint)

@@ -213,6 +213,25 @@ def test_a_missing_lockfile_is_warned_of(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("noted", "told"),
+    [
+        ('{"ignoredBuilds": ["sharp@0.33.0"]}', True),
+        *(
+            (text, False)
+            for text in ("{}", '{"ignoredBuilds": []}', '{"ignoredBuilds": "x"}', "[]", "layoutVersion: 5\n")
+        ),
+    ],
+)
+def test_install_scripts_that_pnpm_leaves_out_are_told(tmp_path: Path, noted: str, told: bool) -> None:  # noqa: FBT001 - a case
+    """A package that would not work for want of its install script is named, with the way to allow that."""
+    files: dict[str, str | bytes] = {"pnpm-lock.yaml": "", "node_modules/.modules.yaml": noted}
+    _, said = compiled(tmp_path, {"package.json": package(), **files})
+
+    assert (" !     pnpm has not run the install scripts of sharp@0.33.0" in said) is told
+    assert any("pnpm.onlyBuiltDependencies" in line for line in said) is told
+
+
+@pytest.mark.parametrize(
     ("config_vars", "pruned"),
     [
         ({}, True),

@@ -12,9 +12,10 @@ from ..._version import __version__
 from ...environ import for_build
 from ...errors import BuildpackError, CommandFailedError
 from ...procfile import parse_procfile
+from ...units import few
 from .._contract import BuildContext
 from ._machine import NOTES, Installed, Machine, ask, check_engines, inside, install_manager, note, run_with
-from ._managers import SETTINGS, choose_manager, keeps_dev_dependencies
+from ._managers import SETTINGS, choose_manager, keeps_dev_dependencies, scripts_not_run
 from ._package import Package, read_package
 
 #: What scripts of the app have where no config var is, and what they have in tests.
@@ -93,6 +94,9 @@ class _Compile:
         self._script("heroku-prebuild", "Prebuild")
         key = self._key()
         restored = self._modules(key)
+        if names := scripts_not_run(self.context.build_dir):
+            self.context.say(f" !     pnpm has not run the install scripts of {few(names)}")
+            self.context.say("       Name those that have to run as pnpm.onlyBuiltDependencies in package.json")
         self._directories("bring", [name for name in self.package.cache_directories if name not in own])
         if not self._script("heroku-postbuild", "Build"):
             self._script("build", "Build")

@@ -1,5 +1,6 @@
 """npm, Yarn and pnpm: which one an app uses, its commands and its settings. Pure, but for a look at the tree."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -148,3 +149,13 @@ def keeps_dev_dependencies(env: Mapping[str, object]) -> str | None:
         if env.get(name) == "true":
             return f"{name}=true"
     return None if env["NODE_ENV"] == "production" else f"NODE_ENV={env['NODE_ENV']}"
+
+
+def scripts_not_run(root: Path) -> tuple[str, ...]:
+    """Return the packages whose install scripts pnpm has left out, as package.json does not allow them."""
+    try:
+        plain = json.loads(read_beneath(root, "node_modules/.modules.yaml") or b"{}")
+    except (ValueError, RecursionError):  # YAML: of an earlier pnpm, which has run them all
+        return ()
+    found = plain.get("ignoredBuilds") if isinstance(plain, dict) else None
+    return tuple(str(name)[:100] for name in found) if isinstance(found, list) else ()
