@@ -1,0 +1,5 @@
+import os
+
+bind = f"0.0.0.0:{os.environ['PORT']}"
+threads = 4
+preload_app = True

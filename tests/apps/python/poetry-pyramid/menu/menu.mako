@@ -1,0 +1,1 @@
+<p>Today: ${meal}</p>

@@ -1,0 +1,3 @@
+from decimal import Decimal
+
+PRICES = {"tea": Decimal("3.50")}
