@@ -1,6 +1,7 @@
 """What every test gets: caches of its own, and a skip that counts as a failure where nothing may be missing."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from slugkit.sandbox import Namespaces
 
 collect_ignore = ["apps", "attackers"]  # apps and scripts that run in dynos
 IN_CI = os.environ.get("CI") == "true"
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as for what a shell starts with &, whose programs inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
