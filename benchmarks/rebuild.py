@@ -1,11 +1,12 @@
 """Builds of a Python app with a warm and with no cache, against its installer alone and ``tar czf``.
 
-Every build packs an interpreter besides, and compiles bytecode; the peers do neither, but for pip's bytecode.
+Every build of ours packs an interpreter besides and makes bytecode, as pip does, and uv when it is asked to.
 """
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -22,7 +23,12 @@ Install = Callable[[Path], object]
 def measure(runs: int) -> list[Row]:
     """Measure an unchanged app's build, and first builds with uv and with pip-tools."""
     need(["tar", "gzip", "uv"])
-    return [_warm(runs), _cold("uv", _uv, runs), _cold("pip", _pip, runs)]
+    return [
+        _warm(runs),
+        _cold("uv", "uv pip install", _uv, runs),
+        _cold("uv", "uv pip install --compile-bytecode", partial(_uv, more=("--compile-bytecode",)), runs),
+        _cold("pip", "pip install", _pip, runs),
+    ]
 
 
 def _warm(runs: int) -> Row:
@@ -41,8 +47,8 @@ def _warm(runs: int) -> Row:
     return pair("rebuild", ours, ("pip install + tar czf", theirs), target=0.3, runs=runs)
 
 
-def _cold(installer: Installer, install: Install, runs: int) -> Row:
-    """Neither has anything yet, but for what the network's caches have; the last run's trees are removed before."""
+def _cold(installer: Installer, peer: str, install: Install, runs: int) -> Row:
+    """Neither has anything yet, but for uv where slugkit's environment has it; the last run's trees are gone."""
     source, scratch, names = _source(), _corpus.scratch() / "cold", count()
     pack = PythonBuildpack(installer=installer)
 
@@ -59,10 +65,7 @@ def _cold(installer: Installer, install: Install, runs: int) -> Row:
         remove_tree(scratch)
         scratch.mkdir()
 
-    sides = (
-        (f"build with {installer}", ours),
-        (f"{'uv pip' if installer == 'uv' else installer} install + tar czf", theirs),
-    )
+    sides = (f"build with {installer}", ours), (f"{peer} + tar czf", theirs)
     return pair(f"cold {installer}", *sides, target=1.0, runs=runs, before=clear)
 
 
@@ -85,11 +88,11 @@ def _pip(app: Path) -> None:
     subprocess.run([*pip, "-r", app / "requirements.txt"], check=True)
 
 
-def _uv(app: Path) -> None:
+def _uv(app: Path, more: Sequence[str] = ()) -> None:
     environment = app / ".heroku/python"
     subprocess.run(["uv", "venv", "--quiet", "--no-cache", "--python", sys.executable, environment], check=True)
     install = ("uv", "pip", "install", "--quiet", "--no-cache", "--python", environment)
-    subprocess.run([*install, "-r", app / "requirements.txt"], check=True)
+    subprocess.run([*install, *more, "-r", app / "requirements.txt"], check=True)
 
 
 def _tar(app: Path) -> None:
