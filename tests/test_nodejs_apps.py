@@ -630,6 +630,18 @@ class TestReal:
 
         assert any("Installing dependencies" in line for line in lines(events))
 
+    def test_a_lockfile_that_is_behind_is_refused(self, tmp_path: Path, name: str) -> None:
+        """A dependency that the lockfile lacks fails the build, which names the file and the fix."""
+        source = shutil.copytree(APPS / f"node-{name}", tmp_path / "app")
+        plain = json.loads((source / "package.json").read_text())
+        plain["dependencies"]["is-odd"] = "3.0.1"
+        (source / "package.json").write_text(json.dumps(plain))
+        with pytest.raises(CompileFailedError, match=r"lock\S* is not that of package\.json") as caught:
+            SlugBuilder(cache_dir=tmp_path / "cache").build(source, tmp_path / "o.tgz")
+
+        assert re.search(r"run (npm|yarn|pnpm) install, and commit the \S*lock\S*", str(caught.value.hint))
+        assert len(f"{caught.value}\n{caught.value.hint}".splitlines()) <= 8
+
     @pytest.mark.timeout(600)
     def test_the_contract_is_kept(self, name: str) -> None:
         """Several builds of it break no rule of the buildpack contract."""
