@@ -11,10 +11,8 @@ _STALE = re.compile(
     r"|lockfile would have been modified|ERR_PNPM_OUTDATED_LOCKFILE"
 )
 _LACKS = re.compile(r"Missing: (\S+) from lock file|dependencies were added: (\S+)")
-_UNREACHED = re.compile(
-    r"(?:https?://(?:[^/\s@]*@)?([^/\s:\"]+)[^\n]*)?"
-    r"\b(ECONNREFUSED|ECONNRESET|EAI_AGAIN|ENETUNREACH|ENOTFOUND|ETIMEDOUT)\b"
-)
+_UNREACHED = re.compile(r"\b(?:ECONNREFUSED|ECONNRESET|EAI_AGAIN|ENETUNREACH|ENOTFOUND|ETIMEDOUT)\b")
+_HOST = re.compile(rf"https?://(?:[^/\s@]*@)?([^/\s:\"]+)[^\n]*{_UNREACHED.pattern}")
 _NOISE = re.compile(r"^(npm (error|ERR!)|error|info)?\s*(Log files were not|A complete log|Visit |$)")
 _MOST_LINES = 5
 
@@ -37,7 +35,10 @@ def install_error(manager: Manager, done: Completed) -> BuildpackError:
         return BuildpackError("a native module could not be compiled by node-gyp, see above", fix)
     if found := _UNREACHED.search(said):
         fix = "build where it can be reached, or name a proxy in HTTPS_PROXY"
-        return BuildpackError(f"package.json: {found[1] or 'a host'} cannot be reached ({found[2]})", fix)
+        host = _HOST.search(said)
+        return BuildpackError(
+            f"package.json: {host[1] if host else 'the registry'} cannot be reached ({found[0]})", fix
+        )
     last = [line.strip() for line in said.splitlines() if not _NOISE.match(line.strip())]
     text = "\n  ".join([f"package.json: {' '.join(manager.install[:2])} failed", *last[-_MOST_LINES:]])
     return BuildpackError(text, f"see what {manager.name} says")
