@@ -44,6 +44,8 @@ ALONE: dict[str, str | bytes] = {
     "package-lock.json": LOCK,
     "server.js": SERVER,
 }
+MANAGERS = {"npm": "", "yarn 1": "yarn@1.22.22", "yarn 4": "yarn@4.18.1", "pnpm": "pnpm@10.34.9"}
+OTHERS = [pytest.param(name, marks=(pytest.mark.network, pytest.mark.slow)) for name in MANAGERS if name != "npm"]
 Build = Callable[..., Slug]
 Told = tuple[Slug, list[BuildEvent]]
 
@@ -104,6 +106,24 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Slug, list[BuildEve
     return builder.build(write_tree(root / "app", ALONE), root / "o.tgz"), events
 
 
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], Path]:
+    """Return what gives each test a build cache that has the package manager it names, and nothing of another test."""
+    made: dict[str, Path] = {}
+
+    def tools(manager: str, place: Path) -> Path:
+        if manager not in made:
+            root = tmp_path_factory.mktemp("tools")
+            files = {"package.json": package(packageManager=MANAGERS[manager])} if MANAGERS[manager] else ALONE
+            SlugBuilder(cache_dir=root / "cache").build(write_tree(root / "app", files), root / "o.tgz")
+            made[manager] = root / "cache"
+        place.mkdir()
+        copy_tree(made[manager], place)
+        return place
+
+    return tools
+
+
 def text_of(events: list[BuildEvent]) -> str:
     """Return the transcript, with versions, times and sizes that differ from machine to machine made one."""
     text = "".join(f"{line}\n" for event in events for line in heroku_text(event))
@@ -161,6 +181,20 @@ def test_a_range_that_this_node_is_not_in(build: Build) -> None:
     assert len(str(caught.value).splitlines()) + 1 <= 8
 
     build({**ALONE, "package.json": package(engines={"node": ">=4 <5 || >=16"})})
+
+
+@pytest.mark.parametrize("manager", ["npm", *OTHERS])
+def test_a_registry_out_of_reach_is_named(tools: Callable[[str, Path], Path], tmp_path: Path, manager: str) -> None:
+    """Without a network and a cache the error says what cannot be reached, as far as it is told, and the fix."""
+    fields: dict[str, Any] = {"packageManager": MANAGERS[manager]} if MANAGERS[manager] else {}
+    app = write_tree(tmp_path / "app", {"package.json": package(dependencies={"is-odd": "3.0.1"}, **fields)})
+    nowhere = {f"{kind}_PROXY": "http://127.0.0.1:9" for kind in ("HTTP", "HTTPS")}
+    once = {"npm_config_fetch_retries": "0", "YARN_HTTP_RETRY": "0", **{f"YARN_{n}": v for n, v in nowhere.items()}}
+    builder = SlugBuilder(cache_dir=tools(manager, tmp_path / "cache"), config_vars={**nowhere, **once})
+    with pytest.raises(CompileFailedError, match=r"package\.json: \S.* cannot be reached \(ECONNREFUSED\)") as caught:
+        builder.build(app, tmp_path / "o.tgz")
+
+    assert "HTTPS_PROXY" in str(caught.value.hint)
 
 
 def test_modules_of_the_source_are_not_used(build: Build) -> None:
@@ -365,7 +399,6 @@ exit 0
 """
 SHARED = [Path("/etc"), Path("/usr/lib"), Path("/var/tmp"), Path("/dev/shm"), Path("/tmp"), Path.home()]
 HOOKS = ("preinstall", "install", "postinstall")
-MANAGERS = {"npm": "", "yarn 1": "yarn@1.22.22", "yarn 4": "yarn@4.18.1", "pnpm": "pnpm@10.34.9"}
 
 
 def hostile(manager: str, attack: str) -> dict[str, str | bytes]:
@@ -384,24 +417,6 @@ def hostile(manager: str, attack: str) -> dict[str, str | bytes]:
     }
 
 
-@pytest.fixture(scope="session")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], Path]:
-    """Return what gives each test a build cache that has the package manager it names, and nothing of another test."""
-    made: dict[str, Path] = {}
-
-    def tools(manager: str, place: Path) -> Path:
-        if manager not in made:
-            root = tmp_path_factory.mktemp("tools")
-            files = {"package.json": package(packageManager=MANAGERS[manager])} if MANAGERS[manager] else ALONE
-            SlugBuilder(cache_dir=root / "cache").build(write_tree(root / "app", files), root / "o.tgz")
-            made[manager] = root / "cache"
-        place.mkdir()
-        copy_tree(made[manager], place)
-        return place
-
-    return tools
-
-
 @pytest.fixture
 def outside() -> Iterator[Path]:
     """Yield a directory that anybody may write to, by its modes."""
@@ -411,9 +426,6 @@ def outside() -> Iterator[Path]:
         yield place
     finally:
         shutil.rmtree(place)
-
-
-OTHERS = [pytest.param(name, marks=(pytest.mark.network, pytest.mark.slow)) for name in MANAGERS if name != "npm"]
 
 
 @pytest.mark.parametrize("manager", ["npm", *OTHERS])
@@ -629,6 +641,18 @@ class TestReal:
         builder.build(tmp_path / "app", tmp_path / "o.tgz")
 
         assert any("Installing dependencies" in line for line in lines(events))
+
+    def test_a_lockfile_that_is_behind_is_refused(self, tmp_path: Path, name: str) -> None:
+        """A dependency that the lockfile lacks fails the build, which names the file and the fix."""
+        source = shutil.copytree(APPS / f"node-{name}", tmp_path / "app")
+        plain = json.loads((source / "package.json").read_text())
+        plain["dependencies"]["is-odd"] = "3.0.1"
+        (source / "package.json").write_text(json.dumps(plain))
+        with pytest.raises(CompileFailedError, match=r"lock\S* is not that of package\.json") as caught:
+            SlugBuilder(cache_dir=tmp_path / "cache").build(source, tmp_path / "o.tgz")
+
+        assert re.search(r"run (npm|yarn|pnpm) install, and commit the \S*lock\S*", str(caught.value.hint))
+        assert len(f"{caught.value}\n{caught.value.hint}".splitlines()) <= 8
 
     @pytest.mark.timeout(600)
     def test_the_contract_is_kept(self, name: str) -> None:

@@ -338,6 +338,10 @@ def test_cache_directories_are_brought_and_kept(tmp_path: Path, key: str) -> Non
 
 # -- errors ----------------------------------------------------------------------------------------------------
 
+NPM_STALE = """npm error code EUSAGE
+npm error `npm ci` can only install packages when your package.json and package-lock.json are in sync. Please update
+npm error Missing: odd@3.0.1 from lock file
+"""
 LOCKED: dict[str, str | bytes] = {"package.json": package(), "package-lock.json": "{}"}
 
 
@@ -400,6 +404,34 @@ LOCKED: dict[str, str | bytes] = {"package.json": package(), "package-lock.json"
             machine(fails="ci", said="gyp info\ngyp ERR! not ok\nnpm error\n"),
             r"a native module could not be compiled by node-gyp",
             "apt-get install g++ make python3 libnode-dev",
+        ),
+        *(
+            ({"package.json": package(), name: ""}, machine(fails="install", said=said), rf"{name} is not that of", fix)
+            for name, said, fix in (
+                ("yarn.lock", "error Your lockfile needs to be updated, but", "run yarn install"),
+                ("yarn.lock", "YN0028: | The lockfile would have been modified", "commit the yarn.lock"),
+                ("pnpm-lock.yaml", " ERR_PNPM_OUTDATED_LOCKFILE  Cannot", "run pnpm install"),
+            )
+        ),
+        (
+            LOCKED,
+            machine(fails="ci", said=f"{NPM_STALE}{'npm error usage' * 40}"),
+            r"package-lock\.json is not that of package\.json: odd@3\.0\.1 is missing",
+            "run npm install, and commit the package-lock.json",
+        ),
+        (
+            LOCKED,
+            machine(
+                fails="ci", said="npm error request to https://u:p@npm.test/x failed, reason: connect ECONNREFUSED"
+            ),
+            r"package\.json: npm\.test cannot be reached \(ECONNREFUSED\)",
+            "HTTPS_PROXY",
+        ),
+        (
+            LOCKED,
+            machine(fails="ci", said="npm error code E404\nnpm error Log files were not written\n"),
+            r"package\.json: npm ci failed\n  npm error code E404$",
+            "see what npm says",
         ),
         (
             {"package.json": package(packageManager="pnpm@9.1.0+sha512.00")},

@@ -9,11 +9,13 @@ from attrs import field, frozen
 
 from ..._tree import read_beneath
 from ..._version import __version__
+from ...command import Completed
 from ...environ import for_build
-from ...errors import BuildpackError, CommandFailedError
+from ...errors import BuildpackError
 from ...procfile import parse_procfile
 from ...units import few
 from .._contract import BuildContext
+from ._failures import install_error
 from ._machine import NOTES, Installed, Machine, ask, check_engines, inside, install_manager, note, run_with
 from ._managers import SETTINGS, choose_manager, keeps_dev_dependencies, scripts_not_run
 from ._package import Package, read_package
@@ -128,13 +130,9 @@ class _Compile:
             self.context.say(" !     There is no lockfile: versions may differ from build to build")
             self.context.say(f"       Run {manager.name} install and commit what it writes")
         inside(self.context, "clear")
-        try:
-            self._run(manager.install)
-        except CommandFailedError as error:
-            if any("gyp ERR!" in line for line in error.last_lines):
-                fix = "apt-get install g++ make python3 libnode-dev, or choose a version with prebuilt binaries"
-                raise BuildpackError("a native module could not be compiled by node-gyp, see above", fix) from error
-            raise
+        done = self._run(manager.install, check=False)
+        if done.status != 0:
+            raise install_error(manager, done)
 
     def _directories(self, step: str, names: Sequence[str]) -> None:
         """Bring the directories *names* of package.json's cacheDirectories out of the cache, or keep them there."""
@@ -161,10 +159,10 @@ class _Compile:
         self._run(("npm", "run", name))
         return True
 
-    def _run(self, argv: tuple[str, ...]) -> None:
+    def _run(self, argv: tuple[str, ...], *, check: bool = True) -> Completed:
         settings = self.tool.manager.settings(self._cached())
         headers = {"npm_config_nodedir": self.machine.prefix} if self.machine.has_headers else {}
-        run_with(self.context, self.tool, argv, {**headers, **self.env, **settings})
+        return run_with(self.context, self.tool, argv, {**headers, **self.env, **settings}, check=check)
 
     def _warn(self) -> None:
         """Tell of what will not work at run time."""

@@ -11,6 +11,7 @@ from typing import Any
 from attrs import frozen
 
 from ..._tree import read_beneath
+from ...command import Completed
 from ...errors import BuildpackError
 from .._contract import BuildContext
 from ._managers import Manager
@@ -186,10 +187,12 @@ def _download(context: BuildContext, manager: Manager, place: Path) -> None:
         raise BuildpackError(reason, fix)
 
 
-def run_with(context: BuildContext, tool: Installed, argv: Sequence[str], env: Mapping[str, str | Path]) -> None:
+def run_with(
+    context: BuildContext, tool: Installed, argv: Sequence[str], env: Mapping[str, str | Path], *, check: bool = True
+) -> Completed:
     """Run *argv* with the commands of *tool* on PATH.
 
     Raises:
-        CommandFailedError: It failed.
+        CommandFailedError: *check*, and it failed.
     """
-    context.run(["bash", "-c", WITH_PATH, "bash", tool.commands or "", *argv], env=env)
+    return context.run(["bash", "-c", WITH_PATH, "bash", tool.commands or "", *argv], env=env, check=check)
