@@ -17,7 +17,7 @@ from slugkit.archive import Slug
 from slugkit.testing import make_slug
 
 HEAVY = ("virtualenv", "piptools", "click", "rich", "asyncio", "structlog", "yaml")
-OPTIONAL = ("click", "rich", "yaml", "structlog", "isal", "virtualenv", "piptools")
+OPTIONAL = ("click", "rich", "yaml", "structlog", "isal", "virtualenv", "piptools", "packaging", "python_discovery")
 FILES: dict[str, str | bytes] = {
     "Procfile": "web: run\n",
     "data.bin": bytes(range(256)) * 2000,

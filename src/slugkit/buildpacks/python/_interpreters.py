@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from attrs import frozen
-from packaging.specifiers import SpecifierSet
-from packaging.version import Version
 
 from ...errors import BuildpackError
 from ._version import OLDEST, Wanted
@@ -83,18 +81,24 @@ def _programs(directory: Path) -> list[Path]:
 def _pyenv(host: Mapping[str, str], range_: str) -> list[str]:
     """Return pyenv's programs, newest first, without asking those whose directory already says another version."""
     root = host.get("PYENV_ROOT") or (f"{host['HOME']}/.pyenv" if host.get("HOME") else "")
-    versions = [path for path in Path(root, "versions").glob("3.*") if root and re.fullmatch(r"[\d.]+", path.name)]
+    versions = [path for path in Path(root, "versions").glob("3.*") if root and re.fullmatch(r"\d+(\.\d+)+", path.name)]
     fitting = (path for path in versions if _within(range_, path.name))
-    return [str(path / "bin/python3") for path in sorted(fitting, key=lambda p: Version(p.name), reverse=True)]
+    return [str(path / "bin/python3") for path in sorted(fitting, key=lambda path: _numbers(path.name), reverse=True)]
 
 
 def _within(range_: str, version: str) -> bool:
+    from packaging.specifiers import SpecifierSet  # noqa: PLC0415 - 15 ms that no other pack needs
+
     return SpecifierSet(range_).contains(version, prereleases=True)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def _not_here(wanted: Wanted, host: Mapping[str, str], *, shown_to_dynos: bool) -> BuildpackError:
     here = {running().version, *(interpreter.version for interpreter in interpreters(host))}
-    listed = ", ".join(sorted(here, key=Version))
+    listed = ", ".join(sorted(here, key=_numbers))
     reason = f"{wanted.source} asks for Python {wanted.said}, and this machine has {listed}"
     if shown_to_dynos:
         reason += '; with runtime="stack" only those in /usr count, and the one that runs slugkit'

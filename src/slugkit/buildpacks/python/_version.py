@@ -6,9 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import tomli
 from attrs import frozen
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from ..._tree import read_beneath
 from ...errors import BuildpackError
@@ -112,6 +110,9 @@ def _pipfile_lock(root: Path) -> Wanted | None:
 
 def _pyproject(root: Path, last: str | None) -> Wanted | None:
     """Return the range of ``requires-python``; within it, the last build's version is kept."""
+    import tomli  # noqa: PLC0415 - both for apps that have such a file only
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415
+
     text = _read(root, "pyproject.toml")
     if text is None:
         return None
