@@ -11,8 +11,9 @@ from slugkit.sandbox import Namespaces
 
 collect_ignore = ["apps", "attackers"]  # apps and scripts that run in dynos
 IN_CI = os.environ.get("CI") == "true"
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as for what a shell starts with &, whose programs inherit that
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_signal) == signal.SIG_IGN:  # nohup and a shell's & do so, and whatever is started inherits it
+        signal.signal(_signal, _handler)
 
 
 @pytest.hookimpl(wrapper=True)
