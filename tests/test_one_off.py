@@ -185,7 +185,7 @@ class Person:
         self.before = termios.tcgetattr(self.slave)
         self.store = tmp_path / "store"
         script = ["-c", ATTACH, str(slug.path), str(self.store), command, "terminal", *words]
-        env = {**os.environ, "TERM": "vt100"}
+        env = {**os.environ, "TERM": "vt100", "PYTHON_COLORS": "0"}
         self.host = subprocess.Popen(
             [sys.executable, *(argv or script)],
             stdin=self.slave,

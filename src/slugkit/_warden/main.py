@@ -208,6 +208,7 @@ def main(host: int) -> None:
     privileges.hide()
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:  # what the host program ignores
         signal.signal(number, signal.SIG_DFL)
+    privileges.reset_libcs_signals()
     for number in command.IGNORED:  # its end is the host program's
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what the thread that started us blocked

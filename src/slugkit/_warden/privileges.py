@@ -28,6 +28,18 @@ def hide() -> None:
     prctl(_DUMPABLE, 0)
 
 
+def reset_libcs_signals() -> None:
+    """Ignore no longer the two signals that glibc keeps to itself, for which Python has no call.
+
+    glibc's posix_spawn has whatever it starts ignore them; Python starts programs by it from 3.13 on.
+    """
+    for number in (32, 33):
+        try:
+            syscall("rt_sigaction", number, bytes(32), None, 8)
+        except OSError:  # a machine whose numbers are not known: nothing comes of it but a bit in /proc/PID/status
+            return
+
+
 def leave_keyring() -> None:
     """Have an empty session keyring: the host program's is readable by all that it starts."""
     try:

@@ -13,6 +13,7 @@ _libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 # after 5.0 have one number everywhere.
 _OLD = {
     "x86_64": {
+        "rt_sigaction": 13,
         "clone": 56,
         "capset": 126,
         "pivot_root": 155,
@@ -26,6 +27,7 @@ _OLD = {
         "mount": 40,
         "pivot_root": 41,
         "capset": 91,
+        "rt_sigaction": 134,
         "keyctl": 219,
         "clone": 220,
         "seccomp": 277,
