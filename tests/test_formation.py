@@ -34,6 +34,7 @@ from slugkit.errors import (
     OutputError,
     PortInUseError,
     RunnerClosedError,
+    SlugkitError,
     UnknownProcessTypeError,
 )
 from slugkit.events import DynoEvent, DynoStateChanged
@@ -773,6 +774,29 @@ def test_threads_may_change_it_at_once(runner: DynoRunner, slug: Slug) -> None:
 
     assert names(formation) == ["worker.1", "worker.2"]
     formation.wait_up()
+
+
+@real
+def test_a_dyno_that_is_scaled_away_is_not_waited_for(runner: DynoRunner, tmp_path: Path) -> None:
+    """Who waits for dynos of which another thread stops one hears of no crash; a formation that is over is told."""
+    formation = runner.formation(make_slug(tmp_path / "mute", {}, web=SLEEP), {"web": 1})
+    raised: list[BaseException] = []
+
+    def wait_up() -> None:
+        try:
+            formation.wait_up()
+        except SlugkitError as error:
+            raised.append(error)
+
+    for change, outcome in ((lambda: formation.scale(web=0), []), (formation.stop, [DynoCrashedError])):
+        formation.scale(web=1)
+        waiting = threading.Thread(target=wait_up)
+        waiting.start()
+        time.sleep(0.2)
+        assert waiting.is_alive()
+        change()
+        waiting.join(20)
+        assert [type(error) for error in raised] == outcome
 
 
 @real

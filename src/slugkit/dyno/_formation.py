@@ -157,13 +157,17 @@ class Formation:
                 self._house.workshop.trees.give_back(left.tree, for_good=new.tree != old.tree)
 
     def wait_up(self) -> None:
-        """Wait until each dyno is up.
+        """Wait until each dyno is up that is not stopped meanwhile.
 
         Raises:
             DynoCrashedError, BootTimeoutError, SlugkitError: As `Dyno.wait_up`, of the first that is not.
         """
         for dyno in self.dynos:
-            dyno.wait_up()
+            try:
+                dyno.wait_up()
+            except SlugkitError:
+                if dyno.status is None or self._over.is_set():  # else another thread has scaled it away
+                    raise
 
     def wait(self) -> None:
         """Wait until it is stopped, by `stop` or with its runner."""
