@@ -33,6 +33,13 @@ def public(*told: Any) -> tuple[str | None, str | None]:  # noqa: ANN401 - six k
     return signature and re.sub(r", (\*, )?_\w+=[^,)]*", "", signature), returns
 
 
+def readable(*told: Any) -> None:  # noqa: ANN401 - six kinds of things
+    """Take references to the specification out of a docstring: they are for whoever changes slugkit."""
+    lines = told[-1]
+    lines[:] = re.sub(r" \(contract\.md [\d.]+\)", "", "\n".join(lines)).split("\n")
+
+
 def setup(app: "Sphinx") -> None:
     """Have autodoc show what is public."""
     app.connect("autodoc-process-signature", public)
+    app.connect("autodoc-process-docstring", readable)

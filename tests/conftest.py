@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from slugkit.buildpacks.python import _tools
 from slugkit.sandbox import Namespaces
 
 collect_ignore = ["apps", "attackers"]  # apps and scripts that run in dynos
@@ -42,3 +43,9 @@ def sandboxed() -> None:
     reason = Namespaces().check()
     if reason is not None:
         pytest.skip(f"namespaces do not work here: {reason}")
+
+
+@pytest.fixture
+def no_tools_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have slugkit's own environment hold no uv, Poetry or Pipenv, whatever is installed where the tests run."""
+    monkeypatch.setattr(_tools, "_is_beside", lambda *_: False)

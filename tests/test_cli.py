@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Self
+from urllib.request import urlopen
 
 import pytest
 
@@ -185,6 +186,7 @@ def test_version() -> None:
     [
         ([], "Usage: slugkit"),
         (["nope"], "No such command 'nope'"),
+        (["run", "ls"], "What is Heroku's run is slugkit exec SLUG -- COMMAND."),
         (["build", "--nope"], "No such option"),
         (
             ["build", "--sandbox", "nope"],
@@ -929,6 +931,33 @@ def test_start_runs_one_web_dyno_by_default(slug: Slug) -> None:
     assert process.returncode == 0
 
 
+def test_start_tells_where_its_web_dynos_are(slug: Slug) -> None:
+    """Each that is up is named once, with its address, on standard error: standard output is for logs."""
+    with running("start", slug.path, "web=2", "worker=1") as process:
+        assert process.stderr is not None
+        said = process.stderr.readline() + process.stderr.readline()
+        told = dict(re.findall(r"^(\S+) is up at (\S+)$", said, re.MULTILINE))
+        answers = [urlopen(f"{address}/hello.txt", timeout=10).read() for address in told.values()]
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+
+    assert (sorted(told), answers) == (["web.1", "web.2"], [b"hello\n"] * 2)
+    assert (err, "is up at" in out) == ("", False)
+
+
+def test_start_goes_on_when_nobody_reads_its_standard_error(slug: Slug) -> None:
+    """Where the dynos are is for who wants to know it: their logs have a reader of their own."""
+    with running("start", slug.path, "web=1", "worker=1") as process:
+        assert process.stderr is not None
+        process.stderr.close()
+        read_until(process.stdout, "heroku[web.1]: State changed from starting to up")
+        time.sleep(0.5)  # what was to be told has been
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        read_until(process.stdout, "heroku[web.1]: State changed from up to down")
+        assert process.wait(PATIENCE) == 0
+
+
 def test_web_dynos_count_up_from_the_port(slug: Slug) -> None:
     """--port is the first web dyno's, the next has the next that is free."""
     with socket.create_server(("", 0)) as taken:
@@ -1009,7 +1038,7 @@ def test_a_web_dyno_that_never_listens_ends_start(tmp_path: Path, capsys: pytest
     assert run(["start", str(slug.path), "--boot-timeout", "0.3"]) == 1
     out, err = capsys.readouterr()
     assert err.startswith("error[dyno.boot-timeout]: web.1: Error R10 (Boot timeout) -> Web process failed to bind")
-    assert "hint: a web process listens on 0.0.0.0:$PORT" in err
+    assert "hint: a web process listens on 0.0.0.0:$PORT; boot_timeout= (--boot-timeout) raises the limit" in err
     assert "Error R10 (Boot timeout)" in out
     assert none_left(mark)
 

@@ -90,7 +90,14 @@ def test_a_buildpack_s_lines_pass_through(text: str) -> None:
             ],
         ),
         (("web",), (), ["       Procfile declares types -> web"]),
-        ((), (), ["       Procfile declares types -> (none)"]),
+        (
+            (),
+            (),
+            [
+                "       Procfile declares types -> (none)",
+                " !     Nothing says how the app is started: add a Procfile",
+            ],
+        ),
         (
             (),
             ("web",),
@@ -99,7 +106,7 @@ def test_a_buildpack_s_lines_pass_through(text: str) -> None:
     ],
 )
 def test_process_types_are_listed(declared: tuple[str, ...], defaults: tuple[str, ...], lines: list[str]) -> None:
-    """Declared types and undeclared defaults stand under each other; (none) and no padding as on Heroku."""
+    """Declared types and undeclared defaults stand under each other; for none of either, Heroku has no warning."""
     text = heroku_text(ProcessTypesDiscovered(declared, defaults, "Ruby"))
 
     assert list(text) == ["-----> Discovering process types", *lines]

@@ -1,19 +1,23 @@
 """The Node.js buildpack as values, with a recording runner: what it claims, what it runs, what it refuses."""
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from slugkit import buildpacks
 from slugkit.buildpacks import Detection, NodejsBuildpack, NotDetected
+from slugkit.buildpacks._inside.nodejs import finish
 from slugkit.command import Completed
 from slugkit.errors import BuildpackError
 from slugkit.testing import RecordingRunner, fake_context, write_tree
 
 YARN_2 = "# generated\n\n__metadata:\n  version: 8\n"
 YARN_1 = "# yarn lockfile v1\n"
+PROFILE = Path(buildpacks.__file__).parent / "nodejs/profile.d"
 Answer = Callable[[tuple[str | Path, ...]], Completed]
 TOLD = {
     "node": "20.1.0",
@@ -63,12 +67,12 @@ def compiled(
 
 
 def commands(run: RecordingRunner) -> list[str]:
-    """Return what was run: the steps of _inside.py by name, but for its notes; a manager's command whole."""
+    """Return what was run: the steps of `_inside` by name, but for its notes; a manager's command whole."""
     short = []
     for call in run.calls:
         names = [argument if isinstance(argument, str) else argument.name for argument in call]
-        if "_inside.py" in names:
-            short += [step for step in names[names.index("_inside.py") + 1 :][:1] if step != "note"]
+        if "_inside" in names:
+            short += [step for step in names[names.index("_inside") + 2 :][:1] if step != "note"]
         elif names[0] == "bash":
             short.append(" ".join(names[5:]))
     return short
@@ -135,6 +139,28 @@ def test_heroku_postbuild_stands_for_build(tmp_path: Path) -> None:
     run, _ = compiled(tmp_path, {"package.json": package(scripts=scripts), "package-lock.json": "{}"})
 
     assert [command for command in commands(run) if "run" in command] == ["npm run heroku-postbuild"]
+
+
+def test_the_script_build_has_flags(tmp_path: Path) -> None:
+    """NODE_BUILD_FLAGS is one argument of build, and of nothing else."""
+    files: dict[str, str | bytes] = {"package.json": package(scripts=SCRIPTS), "package-lock.json": "{}"}
+    run, said = compiled(tmp_path, files, config_vars={"NODE_BUILD_FLAGS": "--prod --aot"})
+
+    assert [call[8:] for call in run.calls if "build" in call] == [("--", "--prod --aot")]
+    assert "npm run heroku-cleanup" in commands(run)
+    assert "       Running with --prod --aot flags" in said
+
+
+@pytest.mark.parametrize("lockfile", ["package-lock.json", "yarn.lock"])
+def test_npm_install_instead_of_ci(tmp_path: Path, lockfile: str) -> None:
+    """With USE_NPM_INSTALL npm goes on with a lockfile that lacks something, and nothing of that is cached."""
+    files: dict[str, str | bytes] = {"package.json": package(), lockfile: ""}
+    run, said = compiled(tmp_path, files, config_vars={"USE_NPM_INSTALL": "true"})
+    loose = lockfile == "package-lock.json"
+
+    assert ("npm install --no-save --include=dev" in commands(run)) is loose
+    assert ("save" not in commands(run)) is loose
+    assert any("USE_NPM_INSTALL" in line for line in said) is loose
 
 
 def test_unchanged_modules_are_restored(tmp_path: Path) -> None:
@@ -249,6 +275,35 @@ def test_pruning_can_be_declined(tmp_path: Path, config_vars: dict[str, str], pr
     assert ("npm prune --omit=dev" in commands(run)) is pruned
 
 
+@pytest.mark.parametrize("lockfile", [YARN_1, YARN_2])
+def test_archives_that_are_checked_in_are_used(tmp_path: Path, lockfile: str) -> None:
+    """Yarn 2 and later takes what `.yarn/cache` of the source has from there; else from the build cache."""
+    run, _ = compiled(tmp_path, {"package.json": package(), "yarn.lock": lockfile, ".yarn/cache/ms.zip": ""})
+    folder = next(env["YARN_CACHE_FOLDER"] for call, env in zip(run.calls, run.envs, strict=True) if "install" in call)
+
+    assert str(folder).endswith("/.yarn/cache") is (lockfile == YARN_2)
+
+
+def test_archives_that_are_checked_in_stay_out_of_the_slug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they hold is in node_modules; the rest of .yarn stays."""
+    write_tree(tmp_path, {".yarn/cache/ms.zip": "", ".yarn/releases/yarn.cjs": ""})
+    monkeypatch.chdir(tmp_path)
+    finish(str(PROFILE), "cache")
+
+    assert [path.name for path in (tmp_path / ".yarn").iterdir()] == ["releases"]
+
+
+@pytest.mark.parametrize("own", [{}, {"devDependencies": {"x": "1"}}])
+def test_members_of_a_pnpm_workspace_are_pruned(tmp_path: Path, own: dict[str, Any]) -> None:
+    """`pnpm prune` would take away what members need, and ask first; a member's devDependencies are enough to prune."""
+    files = {"pnpm-lock.yaml": "lockfileVersion: '9.0'\n", "pnpm-workspace.yaml": "packages:\n  - packages/*\n"}
+    run, _ = compiled(tmp_path, {"package.json": package(**own), **files})
+    prune = commands(run)[-2]
+
+    assert prune.startswith("pnpm install --prod --frozen-lockfile")
+    assert {"--ignore-scripts", "--config.confirm-modules-purge=false"} <= set(prune.split())
+
+
 def test_config_vars_reach_scripts_only_if_harmless(tmp_path: Path) -> None:
     """Defaults stand where no config var is; PATH, LD_PRELOAD and their like never enter a build (contract.md 2.4)."""
     files: dict[str, str | bytes] = {"package.json": package(scripts={"build": "x"}), "package-lock.json": "{}"}
@@ -342,6 +397,7 @@ NPM_STALE = """npm error code EUSAGE
 npm error `npm ci` can only install packages when your package.json and package-lock.json are in sync. Please update
 npm error Missing: odd@3.0.1 from lock file
 """
+USAGE = "npm error aliases: clean-install, ic, install-clean, isntall-clean\n" * 100
 LOCKED: dict[str, str | bytes] = {"package.json": package(), "package-lock.json": "{}"}
 
 
@@ -377,6 +433,24 @@ LOCKED: dict[str, str | bytes] = {"package.json": package(), "package-lock.json"
             machine(satisfied={"node": None}),
             r"package\.json: engines\.node is 'latest', no range of versions",
             "20.x",
+        ),
+        *(
+            (
+                {**LOCKED, "package.json": package(engines={name: text})},
+                machine(),
+                rf"engines\.{name} is '{shown}",
+                "20.x",
+            )
+            for name, text, shown in (
+                *(("node", " || ".join(["99"] * 60_000), "99"), ("yarn", "\ud800", r"\\ud800")),
+                *(("pnpm", "9\x1b[2J", r"9\\x1b"), ("npm", "\0", r"\\x00")),
+            )
+        ),
+        (
+            {**LOCKED, "package.json": package(engines={"node": ">=99\n -----> x"})},
+            machine(satisfied={"node": False}),
+            r"engines\.node asks for >=99 -----> x, this",
+            "change engines.node",
         ),
         (
             {**LOCKED, "package.json": package(engines={"npm": "99.x"})},
@@ -422,6 +496,14 @@ LOCKED: dict[str, str | bytes] = {"package.json": package(), "package-lock.json"
         (
             LOCKED,
             machine(
+                fails="ci", said=f"The `npm ci` command can only install with an existing package-lock.json or\n{USAGE}"
+            ),
+            r"npm cannot read package-lock\.json",
+            "resolve its conflicts, or run npm install",
+        ),
+        (
+            LOCKED,
+            machine(
                 fails="ci", said="npm error request to https://u:p@npm.test/x failed, reason: connect ECONNREFUSED"
             ),
             r"package\.json: npm\.test cannot be reached \(ECONNREFUSED\)",
@@ -452,13 +534,15 @@ def test_errors_name_the_file_and_the_fix(
     assert f"{caught.value}\n{caught.value.fix}".count("\n") < 8
 
 
+@pytest.mark.parametrize("kind", ["link", "file"])
 @pytest.mark.parametrize("name", [".profile.d", "node_modules", ".yarn"])
-def test_links_where_the_pack_writes_are_refused(tmp_path: Path, name: str) -> None:
-    """A source that has a link where the pack would write is refused by name."""
+def test_links_where_the_pack_writes_are_refused(tmp_path: Path, name: str, kind: str) -> None:
+    """A source that has a link or a file where the pack would write is refused by name."""
     context = fake_context(tmp_path, run=RecordingRunner(machine()))
     write_tree(context.build_dir, LOCKED)
-    (context.build_dir / name).symlink_to("/tmp")
-    with pytest.raises(BuildpackError, match=f"the source has a link at {name}"):
+    path = context.build_dir / name
+    path.symlink_to("/tmp") if kind == "link" else path.write_text("x")
+    with pytest.raises(BuildpackError, match=f"the source has a {kind} at {name}"):
         NodejsBuildpack().compile(context)
 
 
@@ -477,3 +561,56 @@ def test_nothing_to_start_is_warned_of(tmp_path: Path) -> None:
 
     assert any("Nothing says how the app is started" in line for line in said)
     assert not any("Nothing says how" in line for line in fine)
+
+
+def test_a_package_that_is_gone(tmp_path: Path) -> None:
+    """A pack before this one may have removed package.json: the error names it and who may have done so."""
+    with pytest.raises(BuildpackError, match=r"package\.json is gone since detect") as caught:
+        compiled(tmp_path, {})
+    assert "no pack before this one removes it" in caught.value.fix
+
+
+def test_the_ruby_pack_after_this_one_starts_the_app(tmp_path: Path) -> None:
+    """With -b nodejs -b ruby it is the later pack that says how; the other way round npm start is what counts."""
+    _, before = compiled(tmp_path / "before", {**LOCKED, "Gemfile": ""})
+    _, after = compiled(tmp_path / "after", {**LOCKED, "Gemfile": "", ".profile.d/ruby.sh": ""})
+
+    assert not any("Nothing says how" in line for line in before)
+    assert any("Nothing says how" in line for line in after)
+
+
+# -- at run time -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("config_vars", "expected"),
+    [
+        ({"MEMORY_AVAILABLE": "2560"}, "2560 512 5"),
+        ({"MEMORY_AVAILABLE": "256"}, "256 512 1"),
+        ({"MEMORY_AVAILABLE": "32768"}, "32768 2048 16"),
+        ({"MEMORY_AVAILABLE": "1048576", "WEB_MEMORY": "1"}, "1048576 1 200"),
+        ({"MEMORY_AVAILABLE": "2560", "WEB_MEMORY": "0"}, "2560 0 1"),
+        ({"MEMORY_AVAILABLE": "2560", "WEB_CONCURRENCY": "3"}, "2560 512 3"),
+    ],
+)
+def test_web_concurrency(config_vars: dict[str, str], expected: str) -> None:
+    """MEMORY_AVAILABLE / WEB_MEMORY, from 1 to 200; what is set keeps priority; LOG_CONCURRENCY tells."""
+    line = '. "$0/WEB_CONCURRENCY.sh"; echo $MEMORY_AVAILABLE $WEB_MEMORY $WEB_CONCURRENCY'
+    argv = ["bash", "-c", line, str(PROFILE)]
+    quiet = subprocess.run(argv, env=config_vars, capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        argv, env={**config_vars, "LOG_CONCURRENCY": "true"}, capture_output=True, text=True, check=True
+    )
+
+    assert quiet.stdout.strip() == told.stdout.strip() == expected
+    assert quiet.stderr == ""
+    assert f"Recommending WEB_CONCURRENCY={expected.split()[2]}" in told.stderr
+
+
+def test_the_last_packs_web_concurrency_counts() -> None:
+    """Each pack that has a say puts it into a file of one name, and nowhere else: the last one's is in the slug."""
+    packs = {path.parent.parent.name for path in PROFILE.parent.parent.glob("*/profile.d/WEB_CONCURRENCY.sh")}
+    others = [path for path in PROFILE.parent.parent.glob("*/profile.d/*.sh") if path.name != "WEB_CONCURRENCY.sh"]
+
+    assert packs == {"nodejs", "python", "ruby"}
+    assert not [path for path in others if "WEB_CONCURRENCY" in path.read_text()]

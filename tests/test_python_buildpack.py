@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from slugkit.errors import BuildpackError, CompileFailedError
 from slugkit.events import BuildEvent, BuildLine
 from slugkit.testing import RecordingRunner, fake_context, write_tree
 
-LAST = ["profile", "app", "remember"]
+LAST = ["profile", "app"]
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -28,9 +30,9 @@ def commands(run: RecordingRunner) -> list[str]:
     for _, *arguments in run.calls:
         names = [argument if isinstance(argument, str) else argument.name for argument in arguments]
         if "_inside" in names:
-            short.append(names[names.index("_inside") + 1])
+            short.append(names[names.index("_inside") + 2])
         else:
-            short.append(" ".join(name for name in names[1:3] if not name.startswith("-")))
+            short.append(" ".join(name for name in names[1:4] if not name.startswith("-")))
     return short
 
 
@@ -71,7 +73,7 @@ def test_an_unchanged_environment_is_restored(tmp_path: Path) -> None:
     assert commands(run) == ["restore", *LAST]
 
 
-def keys(tmp_path: Path, *trees: dict[str, str]) -> list[str | None]:
+def keys(tmp_path: Path, *trees: Mapping[str, str | bytes]) -> list[str | None]:
     """Return the cache key of each tree, None where it is not to be cached."""
     found: list[str | None] = []
     for number, tree in enumerate(trees):
@@ -97,11 +99,65 @@ def test_the_key_covers_included_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["-e .", "./lib", "/abs/lib", "file:///x", "lib @ file:///x", "-r ../x.txt", "-r gone.txt", "--editable=."]
+    "text",
+    [
+        *("lib-1.0-py3-none-any.whl", "lib-1.0.tar.gz", f"-r {'a' * 300}.txt", "-r a\0.txt"),
+        *("-e .", "./lib", "/abs/lib", "file:///x", "lib @ file:///x", "-r ../x.txt", "-r gone.txt", "--editable=."),
+    ],
 )
 def test_local_requirements_are_never_cached(tmp_path: Path, text: str) -> None:
     """An environment that holds files of the app, or of elsewhere, depends on more than its list."""
     assert keys(tmp_path, {"requirements.txt": f"{text}\n"}) == [None]
+
+
+def test_a_list_in_utf_16_is_read_as_pip_reads_it(tmp_path: Path) -> None:
+    """PowerShell writes one: what it includes, and what it names elsewhere, counts as in any other."""
+    local, first, second = keys(
+        tmp_path,
+        {"requirements.txt": "-e .\r\n".encode("utf-16")},
+        {"requirements.txt": "-r base.txt\r\n".encode("utf-16"), "base.txt": "a==1\n"},
+        {"requirements.txt": "-r base.txt\r\n".encode("utf-16"), "base.txt": "a==2\n"},
+    )
+
+    assert local is None
+    assert None not in {first, second}
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("tree", "reason"),
+    [
+        ({"requirements.txt": "-r requirements.txt\n"}, "requirements.txt includes itself"),
+        (
+            {"requirements.txt": "-r lib/a.txt\n", "lib/a.txt": "-c ../b.txt\n", "b.txt": "-rlib/a.txt\n"},
+            "includes itself: ",
+        ),
+        ({"requirements.txt": b"a==1\nb==\xff\n"}, "requirements.txt is no UTF-8 text, in line 2"),
+        ({"requirements.txt": "-r x.txt\n", "x.txt": b"\xe9"}, "x.txt is no UTF-8 text, in line 1"),
+    ],
+)
+def test_lists_that_pip_cannot_read(tmp_path: Path, tree: dict[str, str | bytes], reason: str) -> None:
+    """They are errors that name the file, before pip answers with a hundred lines of its own source."""
+    with pytest.raises(BuildpackError) as caught:
+        keys(tmp_path, tree)
+
+    assert reason in caught.value.reason
+    assert caught.value.fix
+    assert len(caught.value.reason) < 200
+
+
+def test_lists_are_read_once_each(tmp_path: Path) -> None:
+    """However often lists include each other, and however long they are, the host is done with them at once."""
+    often = {f"{n}.txt": f"-r {n + 1}.txt\n" * 1000 for n in range(3)}
+    run = RecordingRunner(lambda argv: Completed(3 if "restore" in argv else 0, ""))
+    context = fake_context(tmp_path, run=run)
+    last = "a==1\n" * 100_000 + "\n" * 300_000
+    write_tree(context.build_dir, {"requirements.txt": f"-r 0.txt\n{last}", **often, "3.txt": "a==1\n"})
+    started = time.monotonic()
+    PythonBuildpack().compile(context)
+
+    assert time.monotonic() - started < 20
+    assert "save" in commands(run)
 
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -144,6 +200,20 @@ def test_config_vars_for_pip_reach_pip_only_if_harmless(tmp_path: Path) -> None:
     assert {env.get("PIP_INDEX_URL") for env in pip} == {"https://user:pass@index/"}
     assert all("LD_PRELOAD" not in env and "PATH" not in env for env in run.envs)
     assert "user:pass" not in repr(run.calls)
+
+
+def test_an_apps_modules_are_not_its_installers(tmp_path: Path) -> None:
+    """An app may have a module of the name of one that pip-tools or virtualenv imports, and set PYTHONPATH."""
+    run = RecordingRunner(missing_cache)
+    context = fake_context(tmp_path, run=run, config_vars={"PYTHONPATH": "."})
+    write_tree(context.build_dir, {"requirements.txt": "flask\n"})
+    PythonBuildpack().compile(context)
+    ours = [(call, env) for call, env in zip(run.calls, run.envs, strict=True) if "-m" in call]
+
+    assert len(ours) == 3
+    for call, env in ours:
+        assert call[1:3] == ("-P", "-m")
+        assert "PYTHONPATH" not in env
 
 
 # -- for real --------------------------------------------------------------------------------------------------
@@ -323,12 +393,14 @@ print(builder.build(sys.argv[1], sys.argv[3]).diff_id)
         assert list(outside.iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", ["link", "file"])
 @pytest.mark.parametrize("name", [".heroku", ".profile.d"])
-def test_links_where_the_pack_writes_are_refused(tmp_path: Path, name: str) -> None:
-    """A source that has a link where the pack would write is refused by name."""
+def test_links_where_the_pack_writes_are_refused(tmp_path: Path, name: str, kind: str) -> None:
+    """A source that has a link or a file where the pack would write is refused by name."""
     context = fake_context(tmp_path)
     write_tree(context.build_dir, {"requirements.txt": ""})
-    (context.build_dir / name).symlink_to("/tmp")
+    path = context.build_dir / name
+    path.symlink_to("/tmp") if kind == "link" else path.write_text("x")
     with pytest.raises(BuildpackError, match=f"the source has its own {name}"):
         PythonBuildpack().compile(context)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slugkit.buildpacks.python._job import BOOT, INSIDE
+from slugkit.buildpacks._steps import BOOT, INSIDE
 from slugkit.testing import write_tree
 
 TAG = sys.implementation.cache_tag
@@ -18,8 +18,9 @@ HEADER = 16  # bytes before the code
 def compile_app(root: Path, files: dict[str, str], before: str = "") -> "subprocess.CompletedProcess[str]":
     """Run the step that compiles an app of *files*, after the Python *before*."""
     write_tree(root, files)
-    argv: list[str | Path] = [sys.executable, "-I", "-S", "-c", before + BOOT, INSIDE, "app"]
-    return subprocess.run(argv, cwd=root, capture_output=True, text=True, check=False)
+    argv: list[str | Path] = [sys.executable, "-I", "-S", "-c", before + BOOT, INSIDE, "python", "app"]
+    notes = (root.with_name("notes"), root.with_name("last"), "3.11")
+    return subprocess.run([*argv, *notes], cwd=root, capture_output=True, text=True, check=False)
 
 
 def bytecode(root: Path) -> dict[str, bytes]:
@@ -74,8 +75,17 @@ def test_tests_of_packages_stay_source(tmp_path: Path) -> None:
     """No server imports the tests of its packages; what of them is there as bytecode is not in the slug."""
     files = {"lib/pkg/mod.py": "", "lib/pkg/tests/test_mod.py": "", "lib/pkg/tests/deep/x.py": "", "lib/tests.py": ""}
     write_tree(tmp_path, {**files, "lib/pkg/tests/__pycache__/test_mod.pyc": "x"})
-    code = 'from inside.bytecode import compile_all; compile_all(["lib"], leave_out="tests")'
-    argv: list[str | Path] = [sys.executable, "-I", "-S", "-c", BOOT.partition("from inside")[0] + code, INSIDE]
+    code = 'from inside.python.bytecode import compile_all; compile_all(["lib"], leave_out="tests")'
+    argv: list[str | Path] = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        BOOT.partition("sys.exit")[0] + code,
+        INSIDE,
+        "python",
+        "app",
+    ]
     subprocess.run(argv, cwd=tmp_path, check=True)
 
     assert set(bytecode(tmp_path)) == {f"lib/pkg/__pycache__/mod.{TAG}.pyc", f"lib/__pycache__/tests.{TAG}.pyc"}

@@ -2,12 +2,11 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from slugkit.buildpacks.python._job import BOOT, INSIDE
+from slugkit.buildpacks._steps import step_argv
 from slugkit.testing import write_tree
 
 ENV = ".heroku/python"
@@ -15,8 +14,7 @@ ENV = ".heroku/python"
 
 def step(root: Path, name: str, *arguments: str | Path) -> int:
     """Run a step on the app in *root*, and return its status."""
-    argv = [sys.executable, "-I", "-S", "-c", BOOT, INSIDE, name, *arguments]
-    return subprocess.run(argv, cwd=root, capture_output=True, check=False).returncode
+    return subprocess.run(step_argv("python", name, *arguments), cwd=root, capture_output=True, check=False).returncode
 
 
 @pytest.fixture
@@ -44,6 +42,13 @@ def test_an_environment_comes_back_as_it_was(app: Path) -> None:
     assert (app / ENV / "bin/tool").stat().st_mode & 0o777 == 0o755
     assert (app / ENV / "bin/python").readlink() == Path("tool")
     assert (app / ".heroku/requirements.lock").read_text() == "six==1\n"
+
+
+def test_another_stack_is_another_environment(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was installed on one stack is not used on another."""
+    monkeypatch.setenv("STACK", "heroku-26")
+
+    assert restored(app) == (3, "cache_status=discarded\n")
 
 
 def test_what_an_app_changes_later_is_not_in_the_cache(app: Path) -> None:

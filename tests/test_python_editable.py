@@ -13,7 +13,7 @@ from in_tree import package
 from slugkit.archive import Slug
 from slugkit.build import SlugBuilder
 from slugkit.buildpacks import PythonBuildpack
-from slugkit.buildpacks.python._inside.relocate import relocate_paths
+from slugkit.buildpacks._inside.python.relocate import relocate_paths
 from slugkit.buildpacks.python._job import Installer
 from slugkit.environ import HOST_ENV
 from slugkit.testing import write_tree

@@ -43,17 +43,18 @@ def compiled(
 
 def test_the_apps_hooks_run_first_and_last(tmp_path: Path) -> None:
     """bin/pre_compile runs before anything is chosen, bin/post_compile before the bytecode is made."""
-    lines, said, run = compiled(tmp_path, {"bin/pre_compile": HOOK, "bin/post_compile": HOOK}, COLOUR="red")
+    lines, said, run = compiled(tmp_path, {"bin/pre_compile": HOOK, "bin/post_compile": HOOK}, LANG="de_DE.UTF-8")
     hooks = [number for number, line in enumerate(lines) if "exec bin/" in line]
 
     assert hooks[0] == 0
     assert "bin/post_compile" in lines[hooks[1]]
-    assert lines[hooks[1] + 1].endswith("_inside app")
+    assert " _inside python app " in lines[hooks[1] + 1]
     assert [line for line in said if "hook" in line] == [
         "-----> Running bin/pre_compile hook",
         "-----> Running bin/post_compile hook",
     ]
-    assert run.envs[0]["COLOUR"] == "red"
+    assert run.envs[0]["LANG"] == "de_DE.UTF-8"  # the pack's own are defaults
+    assert run.envs[0]["PYTHONHASHSEED"] == "0"
     assert {"BUILD_DIR", "CACHE_DIR", "ENV_DIR"} <= set(run.envs[0])
 
 
@@ -152,6 +153,7 @@ def test_a_link_is_no_manage_py(tmp_path: Path) -> None:
     ("files", "packages", "command", "line"),
     [
         ({"nltk.txt": "city_database\n\nstopwords\n"}, ("nltk",), "city_database stopwords", "city_database stopwords"),
+        ({"nltk.txt": " \n"}, ("nltk",), None, "nltk.txt is empty"),
         ({}, ("nltk",), None, "there is no nltk.txt"),
         ({"nltk.txt": "stopwords\n"}, (), None, None),
     ],
@@ -272,6 +274,7 @@ FULL = {
 }
 
 
+@pytest.mark.usefixtures("no_tools_beside")
 @pytest.mark.parametrize(
     ("name", "files"),
     [

@@ -42,12 +42,13 @@ def key(root: Path, files: dict[str, str], pack: PythonBuildpack | None = None) 
     return restores[0].split()[-1] if restores else None
 
 
+@pytest.mark.usefixtures("no_tools_beside")
 @pytest.mark.parametrize(
     ("lock", "tool", "command"),
     [
         ("uv.lock", "uv", "uv sync --locked --no-default-groups"),
-        ("poetry.lock", "poetry", "python -m poetry sync --only main"),
-        ("Pipfile.lock", "pipenv", "python -m pipenv install --deploy"),
+        ("poetry.lock", "poetry", "python -P -m poetry sync --only main"),
+        ("Pipfile.lock", "pipenv", "python -P -m pipenv install --deploy"),
     ],
 )
 def test_each_lock_file_is_installed_by_its_own_manager(tmp_path: Path, lock: str, tool: str, command: str) -> None:
@@ -62,6 +63,7 @@ def test_each_lock_file_is_installed_by_its_own_manager(tmp_path: Path, lock: st
     assert any("virtualenv" in line and "--no-seed" in line and line.endswith(" python") for line in lines)
 
 
+@pytest.mark.usefixtures("no_tools_beside")
 def test_a_manager_in_the_cache_is_not_installed_again(tmp_path: Path) -> None:
     """A build that finds the pinned manager in its cache runs it, and downloads none."""
     first = commands(tmp_path, {"uv.lock": ""})
@@ -169,8 +171,8 @@ def answer(slug: Slug, store: Path) -> str:
 @pytest.mark.network
 @pytest.mark.usefixtures("sandboxed")
 @pytest.mark.parametrize("manager", ["uv", *(pytest.param(name, marks=pytest.mark.slow) for name in MANAGERS[1:])])
-def test_a_real_app_of_each_manager(manager: str, tmp_path: Path) -> None:
-    """It builds from the real index, answers over HTTP, works where it is moved, and is not installed twice."""
+def test_a_real_app_of_each_manager(manager: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It builds from the real index, answers over HTTP, works where it is moved; the next build needs no network."""
     slug, lines = build(APPS / manager, tmp_path)
     home = tmp_path / "some where else"
     slug.unpack(home)
@@ -184,6 +186,8 @@ def test_a_real_app_of_each_manager(manager: str, tmp_path: Path) -> None:
         env={},
     )
     installed = {path.name for path in home.glob(".heroku/python/lib/python3.*/site-packages/*")}
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     again, warm = build(APPS / manager, tmp_path)
 
     assert answer(slug, tmp_path / "store") == "hello from /app/.heroku/python\n"

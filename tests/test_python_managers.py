@@ -92,6 +92,17 @@ def test_a_link_is_no_lock_file(tmp_path: Path) -> None:
     assert choose_manager(tmp_path) == PIP
 
 
+def test_a_list_that_is_a_link_is_told(tmp_path: Path) -> None:
+    """An app whose only list is a link to another file learns why that does not count."""
+    write_tree(tmp_path, {"requirements/production.txt": "", "setup.py": ""})
+    (tmp_path / "requirements.txt").symlink_to("requirements/production.txt")
+    with pytest.raises(BuildpackError) as caught:
+        choose_manager(tmp_path)
+
+    assert caught.value.reason == "requirements.txt is a link, and none is followed"
+    assert caught.value.fix == "check in the file itself as requirements.txt"
+
+
 @pytest.mark.parametrize("name", [".venv", "venv"])
 def test_an_environment_in_the_source_is_refused(tmp_path: Path, name: str) -> None:
     """A virtual environment that came with the source is refused by name, with .slugignore as a way out."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slugkit.buildpacks.python._inside import environment, vendor
+from slugkit.buildpacks._inside.python import environment, vendor
 from slugkit.testing import write_tree
 
 
@@ -100,6 +100,19 @@ def test_an_environment_that_loads_from_elsewhere_is_refused(
     assert environment.check(runtime) == status
     said = capsys.readouterr().err
     assert ("it loads /opt/openssl/lib/libssl.so.3, which the stack has not" in said) is bool(status)
+
+
+def test_an_environment_that_does_not_find_itself_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An interpreter that takes another directory for its own would not be the slug's in a dyno."""
+    program = "#!/bin/sh\necho '[\"/opt/python\", []]'\n"
+    monkeypatch.chdir(write_tree(tmp_path, {".heroku/python/bin/python": program}))
+
+    assert environment.check("vendored") == 1
+    said = capsys.readouterr().err
+    assert "it takes /opt/python for its prefix" in said
+    assert "SLUGKIT_PYTHONS" in said
 
 
 def test_all_extension_modules_are_tried() -> None:

@@ -88,6 +88,14 @@ def test_the_last_build_is_kept_to(tmp_path: Path) -> None:
         ({"Pipfile.lock": "[]"}, "cannot read Pipfile.lock", "pipenv lock"),
         ({"Pipfile.lock": "[" * 100000}, "cannot read Pipfile.lock", "pipenv lock"),
         ({"Pipfile.lock": pipfile_lock(python_version="three")}, "'three'", "[requires]"),
+        ({".python-version": "3." + "1" * 5000}, "names no version of Python: '3.111", "on one line"),
+        ({".python-version": "\u0663.\u0661\u0661"}, "names no version", "on one line"),
+        ({"runtime.txt": "python-3." + "1" * 5000}, "names no version of Python: 'python-3.111", ".python-version"),
+        ({"Pipfile.lock": '{"a": ' + "1" * 5000}, "cannot read Pipfile.lock", "pipenv lock"),
+        ({"Pipfile.lock": pipfile_lock(python_version="3." + "1" * 5000)}, "'3.111", "[requires]"),
+        ({"pyproject.toml": "a = " + "1" * 5000}, "cannot read pyproject.toml", "tomllib"),
+        ({"pyproject.toml": f"[project]\nrequires-python = '>={'9' * 5000}'"}, "'>=999", ">=3.11"),
+        ({"pyproject.toml": f"[project]\nrequires-python = '>=9{',!=3' * 5000}'"}, "'>=9,!=3", ">=3.11"),
         ({"pyproject.toml": "["}, "cannot read pyproject.toml", "tomllib"),
         ({"pyproject.toml": "[project]\nrequires-python = 'new'"}, "'new'", ">=3.11"),
         ({"pyproject.toml": "[project]\nrequires-python = [1]"}, "'[1]'", ">=3.11"),
@@ -139,6 +147,14 @@ def test_what_is_not_here_is_told_with_what_is() -> None:
     assert caught.value.reason.startswith(".python-version asks for Python 3.99, and this machine has ")
     assert HERE in caught.value.reason
     assert "SLUGKIT_PYTHONS" in caught.value.fix
+
+
+def test_a_python_of_the_stack_is_in_usr() -> None:
+    """Where the interpreter stays on the host, one that dynos are not shown does not count, and the error says so."""
+    with pytest.raises(BuildpackError) as caught:
+        choose_interpreter(Wanted(("==3.99.*",), "3.99", ".python-version"), {"PATH": ""}, shown_to_dynos=True)
+
+    assert 'with runtime="stack" only those in /usr count' in caught.value.reason
 
 
 def test_slugkit_pythons_names_programs_and_directories(tmp_path: Path) -> None:

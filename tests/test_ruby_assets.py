@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from slugkit.buildpacks.ruby import _inside
+from slugkit.buildpacks._inside import ruby
 from slugkit.testing import write_tree
 
 STALE = 1_000_000_000  # a time long ago
@@ -40,7 +40,7 @@ def times(root: Path) -> dict[str, str]:
 
 def test_nothing_is_kept_yet(root: Path, tmp_path: Path) -> None:
     """Without assets in the cache the tree stays as it is, and the step says so."""
-    assert _inside.restore_assets(str(tmp_path / "cache")) == 3
+    assert ruby.restore_assets(str(tmp_path / "cache")) == 3
     assert sorted(path.name for path in root.iterdir()) == ["app"]
 
 
@@ -48,12 +48,12 @@ def test_what_was_compiled_comes_back(root: Path, tmp_path: Path) -> None:
     """Assets and the compiler's notes come back, with their times, but never in the place of the source's own."""
     write_tree(root, {"public/assets/old.css": "old\n", "public/assets/logo.png": "old\n", "tmp/cache/assets/x": "x"})
     os.utime(root / "public/assets/old.css", (STALE, STALE))
-    _inside.save_assets(str(tmp_path / "cache"))
+    ruby.save_assets(str(tmp_path / "cache"))
     shutil.rmtree(root / "tmp")
     shutil.rmtree(root / "public")
     write_tree(root, {"public/assets/logo.png": "mine\n"})
 
-    assert _inside.restore_assets(str(tmp_path / "cache")) == 0
+    assert ruby.restore_assets(str(tmp_path / "cache")) == 0
     assert (root / "public/assets/old.css").stat().st_mtime == STALE
     assert (root / "public/assets/logo.png").read_text() == "mine\n"
     assert (root / "tmp/cache/assets/x").read_text() == "x"
@@ -64,7 +64,7 @@ def test_a_cache_that_cannot_come_back_fails_nothing(root: Path, tmp_path: Path)
     write_tree(tmp_path / "cache", {"assets/public/assets/x": "x"})
     write_tree(root, {"public": "mine\n"})
 
-    assert _inside.restore_assets(str(tmp_path / "cache")) == 3
+    assert ruby.restore_assets(str(tmp_path / "cache")) == 3
     assert (root / "public").read_text() == "mine\n"
 
 
@@ -76,7 +76,7 @@ def test_the_time_of_a_source_is_its_content(root: Path, tmp_path: Path) -> None
         write_tree(root, {"app/assets/a.css": content, f"app/{name}.css": "x"})
         for path in (root / "app/assets/a.css", root / "app"):
             os.utime(path, (STALE + len(seen), STALE + len(seen)))
-        _inside.restore_assets(str(tmp_path / "cache"))
+        ruby.restore_assets(str(tmp_path / "cache"))
         seen.append(tuple((root / path).stat().st_mtime for path in ("app/assets/a.css", "app")))
     (first, one), (second, two), (third, three), (fourth, four) = seen
 
@@ -91,7 +91,7 @@ def test_no_clock_and_no_dice(root: Path, tmp_path: Path) -> None:
         compiled(root, name, {"a-1.css": "a", "b-1.css": "b"}, mtime)
         packed = gzip.compress(b"a", mtime=STALE + len(found))
         write_tree(root / "public/assets", {"a-1.css.gz": packed, "not.gz": "no archive", "directory.gz/x": ""})
-        _inside.save_assets(str(tmp_path / name))
+        ruby.save_assets(str(tmp_path / name))
         made = (path for path in (root / "public/assets").rglob("*") if path.is_file())
         found.append({path.name: path.read_bytes() for path in made})
         shutil.rmtree(root / "public")
@@ -106,11 +106,11 @@ def test_the_manifest_counts_builds(root: Path, tmp_path: Path) -> None:
     cache = str(tmp_path / "cache")
     builds = (["a-1.css", "b-1.css"], ["a-2.css", "b-1.css"], ["a-2.css", "b-1.css"], ["a-3.css"])
     for build, names in enumerate(builds):
-        _inside.restore_assets(cache)
+        ruby.restore_assets(cache)
         here = next(root.glob("public/assets/.sprockets-manifest-*.json"), Path(".sprockets-manifest-0.json"))
         name = here.name.removeprefix(".sprockets-manifest-").removesuffix(".json")
         compiled(root, name, dict.fromkeys(names, "x"), f"2026-01-0{build + 1}T00:00:00+00:00")
-        _inside.save_assets(cache)
+        ruby.save_assets(cache)
         last = times(root)
         shutil.rmtree(root / "public")
 
@@ -122,7 +122,7 @@ def test_a_manifest_of_another_make_is_left_alone(root: Path, tmp_path: Path, te
     """What is no manifest of Sprockets' stays as it is, and fails nothing."""
     write_tree(root, {"public/assets/.sprockets-manifest-x.json": text})
 
-    assert _inside.save_assets(str(tmp_path / "cache")) == 0
+    assert ruby.save_assets(str(tmp_path / "cache")) == 0
     assert (root / "public/assets/.sprockets-manifest-x.json").read_text() == text
 
 
@@ -131,6 +131,6 @@ def test_notes_do_not_grow_forever(tmp_path: Path) -> None:
     for number in range(5):
         write_tree(tmp_path, {f"d/{number}": "x" * 10})
         os.utime(tmp_path / f"d/{number}", (STALE + number, STALE + number))
-    _inside.drop_oldest(tmp_path, 25)
+    ruby.drop_oldest(tmp_path, 25)
 
     assert sorted(path.name for path in (tmp_path / "d").iterdir()) == ["3", "4"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from slugkit.buildpacks import BuildContext, Detection, NotDetected, RubyBuildpack
-from slugkit.buildpacks.ruby._app import App, check, command_of_tests, process_types
+from slugkit.buildpacks.ruby._app import App, check, command_of_tests, decode, process_types
 from slugkit.buildpacks.ruby._failures import install_error
 from slugkit.command import Completed
 from slugkit.errors import BuildpackError
@@ -69,8 +69,8 @@ def steps(run: RecordingRunner) -> list[str]:
     short = []
     for argv in run.calls:
         names = [argument if isinstance(argument, str) else argument.name for argument in argv]
-        inside = "_inside.py" in names
-        short.append(names[names.index("_inside.py") + 1] if inside else " ".join(names[:2]))
+        inside = "_inside" in names
+        short.append(names[names.index("_inside") + 2] if inside else " ".join(names[:2]))
     return short
 
 
@@ -133,13 +133,15 @@ def test_config_vars_reach_bundler_only_if_harmless(tmp_path: Path) -> None:
     assert "user:pass" not in repr(run.calls)
 
 
+@pytest.mark.parametrize("kind", ["link", "file"])
 @pytest.mark.parametrize("name", ["vendor", "vendor/bundle", ".bundle", ".profile.d"])
-def test_links_where_the_pack_writes_are_refused(tmp_path: Path, name: str) -> None:
-    """A source that has a link where the pack would write is refused by name."""
+def test_links_where_the_pack_writes_are_refused(tmp_path: Path, name: str, kind: str) -> None:
+    """A source that has a link or a file where the pack would write is refused by name."""
     context = fake_context(tmp_path, run=looking(tmp_path))
     write_tree(context.build_dir, SOURCE)
     (context.build_dir / name).parent.mkdir(exist_ok=True)
-    (context.build_dir / name).symlink_to("/tmp")
+    path = context.build_dir / name
+    path.symlink_to("/tmp") if kind == "link" else path.write_text("x")
     with pytest.raises(BuildpackError, match=f"the source has its own {name}"):
         RubyBuildpack().compile(context)
 
@@ -150,6 +152,17 @@ def test_what_is_of_one_machine_is_left_out_aloud(tmp_path: Path) -> None:
     _, said = compiled(tmp_path, looking(tmp_path), files)
 
     assert [line.split()[2] for line in said if "left out" in line] == [".bundle/config", "vendor/bundle"]
+
+
+@pytest.mark.parametrize("name", ["Gemfile", "Gemfile.lock"])
+def test_what_is_no_text(tmp_path: Path, name: str) -> None:
+    """A file in another encoding is named, before Ruby answers with its own source."""
+    context = fake_context(tmp_path, run=looking(tmp_path))
+    write_tree(context.build_dir, {**SOURCE, name: "GEM\n".encode("utf-16")})
+    with pytest.raises(BuildpackError, match=f"^{name} is no UTF-8 text$") as caught:
+        RubyBuildpack().compile(context)
+
+    assert refusal(caught.value)
 
 
 def test_no_lock(tmp_path: Path) -> None:
@@ -176,6 +189,7 @@ def test_no_ruby(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"ruby": ""}, ["Gemfile", "exit!"]),
         ({"bundler": ""}, ["no Bundler on this machine", "3.1.7", "bundler"]),
         ({"problem": "Your lockfile contains merge conflicts."}, ["Gemfile.lock", "merge conflicts", "bundle install"]),
         ({"wanted_ruby": "~> 3.2.0"}, ["Gemfile", "~> 3.2.0", "3.1.7"]),
@@ -194,6 +208,24 @@ def test_what_cannot_be_built_here(change: dict[str, Any], words: list[str]) -> 
         check(App(**{"ruby": "3.1.7", "local": "x86_64-linux", "bundler": "2.3.27", **change}))
 
     assert [word for word in words if word not in refusal(caught.value)] == []
+
+
+@pytest.mark.parametrize(
+    "raw", [b"[" * 100_000, b"[]", b"\xff", b'{"ruby": 3}', b'{"gems": {"a": "%s"}' % (b"x" * 10**6)]
+)
+def test_what_a_gemfile_writes_in_place_of_what_was_found(raw: bytes) -> None:
+    """Whatever a Gemfile, which is a program, leaves for the host to read is one short error."""
+    with pytest.raises(BuildpackError, match="what was found out of the Gemfile cannot be read") as caught:
+        decode(raw)
+
+    assert len(refusal(caught.value)) < 300
+
+
+def test_a_version_of_thousands_of_digits() -> None:
+    """A version is read as far as one can be: Python refuses to read a number that long."""
+    app = decode(b'{"ruby": "3.1.7", "bundler": "2.3.27", "bundled_with": "2.%s"}' % (b"9" * 10_000))
+
+    assert len(check(app)[0]) < 500
 
 
 @pytest.mark.parametrize(
@@ -307,6 +339,14 @@ def test_worker_of_a_task(tmp_path: Path) -> None:
     assert "tasks" not in steps(without)
 
 
+@pytest.mark.parametrize(("gem", "addons"), [("pg", ("heroku-postgresql",)), ("mysql2", ())])
+def test_a_database_of_the_gem_pg(tmp_path: Path, gem: str, addons: tuple[str, ...]) -> None:
+    """An app with the gem pg gets the database that Heroku gives it."""
+    context, _ = compiled(tmp_path, looking(tmp_path, gems={gem: "1.5.4"}))
+
+    assert RubyBuildpack().release(context).addons == addons
+
+
 def test_a_ruby_of_another_pack(tmp_path: Path) -> None:
     """A Ruby that is in the app, as another pack has put it there, is none that the machine of a dyno has to have."""
     run = looking(tmp_path, library="/tmp/build_1/vendor/ruby/lib/ruby/3.4.0")
@@ -328,6 +368,54 @@ def test_assets_of_rails(tmp_path: Path) -> None:
     with pytest.raises(BuildpackError, match="Rakefile: rake cannot list its tasks") as caught:
         compiled(tmp_path / "2", broken, {"Rakefile": ""})
     assert "bundle exec rake -P" in refusal(caught.value)
+
+
+def test_a_rake_that_is_broken(tmp_path: Path) -> None:
+    """An app that is none of Rails is built without its tasks, and its author is warned."""
+    run = looking(tmp_path, gems={"rake": "13.0.6"})
+    _, said = compiled(tmp_path, run, {"Rakefile": ""})
+
+    assert " !     Warning: Rakefile: rake cannot list its tasks, so none of them is run or offered" in said
+
+
+def test_a_gemfile_that_ends_ruby(tmp_path: Path) -> None:
+    """A Gemfile is a program: when it ends badly, the error says so and leads to its words."""
+    run = RecordingRunner(lambda argv: Completed(1 if argv[0] == "ruby" else 0, ""))
+
+    with pytest.raises(BuildpackError, match="ruby ended with status 1 at the Gemfile") as caught:
+        compiled(tmp_path, run)
+    assert "see its words above" in refusal(caught.value)
+
+
+@pytest.mark.parametrize(
+    "noted", [b"", b"[]", b'{"ruby": 3}', b'{"gems": {"rake": 1}}', b'{"new": "x"}', b'{"gems": []}']
+)
+def test_notes_that_something_else_wrote(noted: bytes) -> None:
+    """What code of the app writes in the place of the pack's notes is an error, and nothing else."""
+    with pytest.raises(BuildpackError, match="what was found out of the Gemfile cannot be read") as caught:
+        decode(noted)
+    assert "leave /tmp/slugkit-ruby alone" in refusal(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("gem", "given", "expected"),
+    [
+        ("pg", {}, "postgres://user:pass@127.0.0.1/dbname"),
+        ("sqlite3", {}, "sqlite3://user:pass@127.0.0.1/dbname"),
+        ("pg", {"DATABASE_URL": "postgres://real"}, "postgres://real"),
+        ("sequel", {}, None),
+    ],
+)
+def test_rake_has_the_address_of_a_database(
+    tmp_path: Path, gem: str, given: Mapping[str, str], expected: str | None
+) -> None:
+    """Rails loads where there is no database yet; the release is not told of the one that is none."""
+    run = looking(tmp_path, tasks='["assets:precompile"]', gems={"rake": "13.0.6", gem: "1"})
+    context, _ = compiled(tmp_path, run, {"Rakefile": ""}, **given)
+    rake = next(env for call, env in zip(run.calls, run.envs, strict=True) if "assets:precompile" in call)
+
+    assert rake.get("DATABASE_URL") == expected
+    assert "DATABASE_URL" not in RubyBuildpack().release(context).config_vars
 
 
 @pytest.mark.parametrize(("restored", "rakes"), [(0, 2), (3, 1)])

@@ -25,6 +25,7 @@ from waiting import free_port, listens, until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.usefixtures("sandboxed")]
 
 SOURCE = Path(__file__).parent / "apps/ruby-rails"
+DATABASE = {"DATABASE_URL": "sqlite3:tmp/visits.sqlite3"}  # the build has none
 STYLE = "app/assets/stylesheets/greeting.css"
 
 
@@ -49,10 +50,11 @@ def get(port: int, path: str = "/", cookie: str = "") -> Page:
 
 
 def check(port: int, color: str, dyno: str = "web.1") -> None:
-    """Hold the app at *port* to a page, its stylesheet with *color*, and a session that only its secret can read."""
+    """Hold the app at *port* to a page, its stylesheet with *color*, its database, and a session by its secret."""
     first = get(port)
     assert (first.status, f"Hello from {dyno}, visit 1" in first.body) == (200, True), first.body
-    assert "visit 2" in get(port, cookie=first.cookie).body
+    again = get(port, cookie=first.cookie).body
+    assert ("visit 2" in again, "2 in the database" in again) == (True, True), again
     style = re.search(r'href="(/assets/application-[0-9a-f]{64}\.css)"', first.body)
     assert style is not None, first.body
     assert color in get(port, style[1]).body
@@ -100,7 +102,7 @@ def test_what_a_build_prints(app: Path) -> None:
 def test_it_boots_at_each_level(slug: Slug, tmp_path: Path, level: str) -> None:
     """The default process type serves pages, compiled assets and sessions, isolated or confined."""
     with DynoRunner(store=tmp_path, sandbox=level, boot_timeout=120) as runner:
-        web = runner.start(slug, "web")
+        web = runner.start(slug, "web", config_vars=DATABASE)
         web.wait_up()
         check(web.port, "#c9f")
 
@@ -112,7 +114,8 @@ def test_it_writes_to_tmp_and_log_only(slug: Slug, tmp_path: Path) -> None:
     before = contents(home)
     port = free_port()
     line = f'for script in "$HOME"/.profile.d/*.sh; do . "$script"; done; exec {slug.process_types["web"]}'
-    env = {"PATH": "/usr/bin:/bin", "HOME": str(home), "PORT": str(port), "DYNO": "web.9", **slug.manifest.config_vars}
+    own = {"PATH": "/usr/bin:/bin", "HOME": str(home), "PORT": str(port), "DYNO": "web.9"}
+    env = {**own, **slug.manifest.config_vars, **DATABASE}
     with subprocess.Popen(["bash", "-c", line], cwd=home, env=env, stdout=subprocess.PIPE) as server:
         try:
             assert until(lambda: listens(port) or server.poll() is not None)
@@ -134,7 +137,7 @@ def test_assets_are_kept_and_the_secret_stays(app: Path, slug: Slug, tmp_path: P
     write_tree(again, {STYLE: "h1 { color: #fc9 }\n"})
     other = build(again, "other.tgz")
     with DynoRunner(store=tmp_path / "store", boot_timeout=120) as runner:
-        web = runner.start(other, "web")
+        web = runner.start(other, "web", config_vars=DATABASE)
         web.wait_up()
         check(web.port, "#fc9")
 
@@ -171,8 +174,9 @@ def test_the_contract_is_kept(app: Path) -> None:
 AS_USER = """
 import http.client, json, sys
 import slugkit
+database = {"DATABASE_URL": "sqlite3:tmp/visits.sqlite3"}
 with slugkit.DynoRunner(store="store", sandbox=sys.argv[2], boot_timeout=120) as runner:
-    web = runner.start(slugkit.Slug.open(sys.argv[1]), "web")
+    web = runner.start(slugkit.Slug.open(sys.argv[1]), "web", config_vars=database)
     web.wait_up()
     connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=30)
     connection.request("GET", "/")

@@ -101,13 +101,15 @@ def test_an_old_node_is_refused(tmp_path: Path) -> None:
     assert "apt-get install nodejs npm" in caught.value.fix
 
 
+@pytest.mark.parametrize("kind", ["link", "file"])
 @pytest.mark.parametrize("name", [".heroku", ".heroku/static"])
-def test_what_is_in_its_place_is_refused(tmp_path: Path, name: str) -> None:
+def test_what_is_in_its_place_is_refused(tmp_path: Path, name: str, kind: str) -> None:
     """A source that has something where the pack would write is refused by name."""
     context = fake_context(tmp_path, run=RecordingRunner(answer))
     write_tree(context.build_dir, {"index.html": ""})
     (context.build_dir / name).parent.mkdir(exist_ok=True)
-    (context.build_dir / name).symlink_to("/tmp")
+    path = context.build_dir / name
+    path.symlink_to("/tmp") if kind == "link" else path.write_text("x")
     with pytest.raises(BuildpackError, match=f"the source has its own {name}"):
         StaticBuildpack().compile(context)
 

@@ -153,6 +153,11 @@ def read_beneath(root: Path, path: str, limit: int = 2**20) -> bytes | None:
         return file.read(limit)
 
 
+def in_the_way(path: Path) -> bool:
+    """Return whether there is something at *path* that is no real directory: a link, a file."""
+    return path.is_symlink() or (os.path.lexists(path) and not path.is_dir())
+
+
 def copy_tree(source: Path, target: Path, *, skip: Callable[[str], bool] | None = None) -> None:
     """Copy what is below *source* into the existing directory *target*: files, modes, times, links as they are.
 
@@ -251,8 +256,8 @@ def make_readable(root: Path) -> None:
 def remove_tree(root: Path) -> None:
     """Remove *root* and everything below it, however deep and whatever its modes; nothing there is fine.
 
-    Directories are moved up beside each other and emptied one at a time: ``shutil.rmtree`` recurses and dies
-    on a tree 1 500 deep on 3.11 and 3.12, and a path that long has no name the kernel takes.
+    Deep directories are moved up beside the first: ``shutil.rmtree`` recurses and dies on a tree 1 500 deep on 3.11
+    and 3.12, and a path that long has no name the kernel takes.
     """
     try:
         if not stat.S_ISDIR(os.lstat(root).st_mode):
@@ -261,17 +266,22 @@ def remove_tree(root: Path) -> None:
         root.chmod(0o700)
     except (FileNotFoundError, NotADirectoryError):
         return
-    todo = [root]
+    top = os.fspath(root)
+    todo = [(top, False)]
     while todo:
-        directory = todo.pop()
+        directory, is_empty = todo.pop()
+        if is_empty:
+            os.rmdir(directory)
+            continue
+        todo.append((directory, True))
         for child in list(os.scandir(directory)):
-            if child.is_dir(follow_symlinks=False):
-                os.chmod(child.path, 0o700, follow_symlinks=True)
-                moved = root / f".{uuid.uuid4().hex}"
-                os.rename(child.path, moved)
-                todo.append(moved)
-            else:
+            if not child.is_dir(follow_symlinks=False):
                 os.unlink(child.path)
-        if directory != root:
-            directory.rmdir()
-    root.rmdir()
+                continue
+            if child.stat(follow_symlinks=False).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+                os.chmod(child.path, 0o700)
+            path = child.path
+            if len(path) > len(top) + 500:  # a path may have 4 096 bytes, and a name 255
+                path = f"{top}/.{uuid.uuid4().hex}"
+                os.rename(child.path, path)
+            todo.append((path, False))

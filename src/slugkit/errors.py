@@ -588,7 +588,7 @@ class BootTimeoutError(SlugkitError, TimeoutError):
     @property
     def hint(self) -> str | None:
         """What web dynos have to do."""
-        return "a web process listens on 0.0.0.0:$PORT; boot_timeout= raises the limit"
+        return "a web process listens on 0.0.0.0:$PORT; boot_timeout= (--boot-timeout) raises the limit"
 
 
 @frozen

@@ -80,7 +80,8 @@ def _chosen(names: tuple[str, ...]) -> tuple[str, ...]:
 def _discovered(declared: tuple[str, ...], defaults: tuple[str, ...]) -> tuple[str, ...]:
     types = ", ".join(declared) or "(none)"
     if not defaults:
-        return (f"{_DETAIL}Procfile declares types -> {types}",)
+        listed = f"{_DETAIL}Procfile declares types -> {types}"
+        return (listed,) if declared else (listed, f"{_PROBLEM}Nothing says how the app is started: add a Procfile")
     return (
         f"{_DETAIL}Procfile declares types     -> {types}",
         f"{_DETAIL}Default types for buildpack -> {', '.join(defaults)}",

@@ -24,7 +24,25 @@ __all__ = ["run"]
 _INTERRUPTED = 130  # 128 + SIGINT, as shells tell it
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_HEROKUS = {"run": "exec SLUG -- COMMAND", "local": "start SLUG"}
+
+
+class _Commands(click.Group):
+    """The commands; who types Heroku's word for one is told of it."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if args[0] not in _HEROKUS:
+                raise
+            instead = f"What is Heroku's {args[0]} is slugkit {_HEROKUS[args[0]]}."
+            raise click.UsageError(f"{error.message} {instead}", ctx) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="slugkit %(version)s")
 def slugkit() -> None:
     """Turn source trees into slugs, and run slugs on dynos that cannot change them."""

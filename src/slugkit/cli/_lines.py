@@ -18,12 +18,20 @@ _COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "bright_cyan", "bright
 class Lines:
     """Prints what it is told; *reader_left* is called when nobody reads any more: ``slugkit start x | head``.
 
-    *crashed* is called when a dyno has.
+    *crashed* is called when a dyno has, *up* when one is.
     """
 
-    def __init__(self, *, as_json: bool, reader_left: Callable[[], None], crashed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        as_json: bool,
+        reader_left: Callable[[], None],
+        crashed: Callable[[], None],
+        up: Callable[[], None],
+    ) -> None:
         self.console = Console(highlight=False, soft_wrap=True)
-        self._as_json, self._reader_left, self._crashed = as_json, reader_left, crashed
+        self._as_json, self._reader_left = as_json, reader_left
+        self._told = {"crashed": crashed, "up": up}
         self._colours: dict[str, str] = {}
 
     @property
@@ -45,8 +53,8 @@ class Lines:
 
     def event(self, event: DynoEvent) -> None:
         """Print *event* where events are asked for."""
-        if isinstance(event, DynoStateChanged) and event.new == "crashed":
-            self._crashed()
+        if isinstance(event, DynoStateChanged) and event.new in self._told:
+            self._told[event.new]()
         try:
             if self._as_json:
                 _print_json(to_dict(event))

@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from typing import IO, Any, Literal, TypeVar
 
@@ -25,7 +25,7 @@ from ._store import store_option
 from ._watch import watching
 
 F = TypeVar("F", bound=Callable[..., Any])
-_Wish = Literal["stop", "reload", "look"]
+_Wish = Literal["stop", "reload", "look", "tell"]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -80,7 +80,12 @@ def start(  # noqa: PLR0913, PLR0917 - one argument an option
     """
     opened, wanted, variables = Slug.open(slug), _quantities(quantities), config_vars(env, env_file)
     wishes: SimpleQueue[_Wish | SlugkitError] = SimpleQueue()
-    lines = Lines(as_json=as_json, reader_left=lambda: wishes.put("stop"), crashed=lambda: wishes.put("look"))
+    lines = Lines(
+        as_json=as_json,
+        reader_left=lambda: wishes.put("stop"),
+        crashed=lambda: wishes.put("look"),
+        up=lambda: wishes.put("tell"),
+    )
     runner = DynoRunner(
         store=store,
         sandbox=sandbox,
@@ -95,14 +100,17 @@ def start(  # noqa: PLR0913, PLR0917 - one argument an option
     with _signals(wishes), runner:
         formation = runner.formation(opened, wanted, config_vars=variables, port=port)
         wishes.put("look")
+        told: dict[str, str] = {}
         with watching(runner, formation, lines, shown=watch):
             while (wish := wishes.get()) != "stop":
                 if isinstance(wish, SlugkitError):
                     raise wish
                 if wish == "look":
                     threading.Thread(target=_wait_up, args=(formation, wishes), daemon=True).start()
-                else:
+                elif wish == "reload":
                     _reload(formation, slug)
+                elif not (watch and lines.on_terminal):  # the table has a column of them
+                    _tell_addresses(formation, told)
 
 
 def _wait_up(formation: Formation, wishes: "SimpleQueue[_Wish | SlugkitError]") -> None:
@@ -111,6 +119,15 @@ def _wait_up(formation: Formation, wishes: "SimpleQueue[_Wish | SlugkitError]") 
         formation.wait_up()
     except SlugkitError as error:
         wishes.put(error)
+
+
+def _tell_addresses(formation: Formation, told: dict[str, str]) -> None:
+    """Say on standard error where the web dynos answer that are up, and note it in *told*: no log line has to."""
+    for dyno in formation.dynos:
+        if dyno.name.startswith("web.") and dyno.state == "up" and told.get(dyno.name) != dyno.url:
+            told[dyno.name] = dyno.url
+            with suppress(BrokenPipeError):  # the logs are what is wanted, and their reader may be there
+                click.echo(f"{dyno.name} is up at {dyno.url}", err=True)
 
 
 def _reload(formation: Formation, slug: str) -> None:

@@ -1,3 +1,4 @@
 require_relative "config/environment"
 
+ActiveRecord::Base.connection.migration_context.migrate
 run Rails.application

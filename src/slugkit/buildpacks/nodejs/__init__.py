@@ -12,10 +12,9 @@ from .._contract import BuildContext, Detection, NotDetected, ReleaseDefaults
 from ._compile import DEFAULTS, HEAP, IN_TESTS, build_env, compile_app
 from ._machine import WITH_PATH, commands, interpreter, noted
 from ._managers import choose_manager
-from ._package import read_package
+from ._package import ENGINES, read_package
 
 _EXPORT = 'printf %s "${1:+$1:}$PATH:$2"'
-_REQUESTED = ("node", "npm", "yarn", "pnpm")
 _LONGEST_FACT = 200  # characters (contract.md 2.9)
 
 
@@ -62,7 +61,7 @@ class NodejsBuildpack:
         facts: dict[str, str | int | float | bool] = {}
         with suppress(BuildpackError):
             package = read_package(context.build_dir)
-            asked = {name: package.engines[name] for name in _REQUESTED if name in package.engines}
+            asked = {name: package.engines[name] for name in ENGINES if name in package.engines}
             facts.update({f"{name}_version_request": text[:_LONGEST_FACT] for name, text in asked.items()})
             manager = choose_manager(context.build_dir, package)
             facts.update(package_manager=manager.name, lock_file=manager.lockfile is not None)

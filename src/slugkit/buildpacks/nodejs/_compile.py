@@ -7,7 +7,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
-from ..._tree import read_beneath
+from ..._tree import in_the_way, read_beneath
 from ..._version import __version__
 from ...command import Completed
 from ...environ import for_build
@@ -31,6 +31,7 @@ IN_TESTS = {**DEFAULTS, "NODE_ENV": "test"}
 HEAP = {"NODE_OPTIONS": "--max_old_space_size=2560"}
 # Of config vars, what no build command is given besides those that `for_build` leaves out (contract.md 2.4).
 _NOT_FOR_BUILDS = {"BUILD_DIR", "CPATH", "CPPATH", "LANG", "LIBRARY_PATH", "PREFIX"}
+_LOOSE_INSTALL = ("npm", "install", "--no-save", "--include=dev")
 _MANAGERS_OWN = ("npm_config_", "pnpm_", "yarn_")
 _LARGEST = 2**26  # bytes of a lockfile
 _PROFILE = Path(__file__).parent / "profile.d"
@@ -71,13 +72,23 @@ def build_env(context: BuildContext, defaults: Mapping[str, str]) -> dict[str, s
 
 
 def _check_tree(context: BuildContext) -> None:
-    """Refuse a link where this pack is about to write, and say that the source's own modules are not used."""
+    """Refuse what is in the way where this pack is to write, and say that the source's own modules are not used."""
     for name in (".profile.d", "node_modules", ".yarn"):
-        if (context.build_dir / name).is_symlink():
-            raise BuildpackError(f"the source has a link at {name}", "remove it, or name it in .slugignore")
+        path = context.build_dir / name
+        if in_the_way(path):
+            kind = "link" if path.is_symlink() else "file"
+            raise BuildpackError(f"the source has a {kind} at {name}", "remove it, or name it in .slugignore")
+    cache = context.cache_dir / "nodejs"
+    if in_the_way(cache):
+        context.run(["rm", "-f", cache])  # whatever a script has left there fails no later build
     if (context.build_dir / "node_modules").is_dir():
         context.say(" !     node_modules of the source is not used: name it in .slugignore")
         inside(context, "clear")
+
+
+def _lists_members(root: Path) -> bool:
+    """Return whether pnpm takes the app in *root* for a workspace."""
+    return b"packages:" in (read_beneath(root, "pnpm-workspace.yaml") or b"")
 
 
 @frozen
@@ -101,7 +112,7 @@ class _Compile:
             self.context.say("       Name those that have to run as pnpm.onlyBuiltDependencies in package.json")
         self._directories("bring", [name for name in self.package.cache_directories if name not in own])
         if not self._script("heroku-postbuild", "Build"):
-            self._script("build", "Build")
+            self._script("build", "Build", self.context.config_vars.get("NODE_BUILD_FLAGS", ""))
         if key is not None and not restored:
             self.context.say("-----> Caching build")
             inside(self.context, "save", self._cached("modules"), key, self._how)
@@ -129,8 +140,10 @@ class _Compile:
         if manager.lockfile is None:
             self.context.say(" !     There is no lockfile: versions may differ from build to build")
             self.context.say(f"       Run {manager.name} install and commit what it writes")
+        if self._is_loose:
+            self.context.say(" !     USE_NPM_INSTALL: what package-lock.json lacks may differ from build to build")
         inside(self.context, "clear")
-        done = self._run(manager.install, check=False)
+        done = self._run(_LOOSE_INSTALL if self._is_loose else manager.install, check=False)
         if done.status != 0:
             raise install_error(manager, done)
 
@@ -146,21 +159,26 @@ class _Compile:
     def _prune(self) -> None:
         self.context.say("-----> Pruning devDependencies")
         if self._is_pruned:
-            self._run(self.tool.manager.prune)
+            manager = self.tool.manager
+            self._run(manager.prune_workspace if self._is_pnpm_workspace else manager.prune)
         else:
             self.context.say(f"       Skipping: {keeps_dev_dependencies(self.env) or 'there are none'}")
 
-    def _script(self, name: str, title: str) -> bool:
-        """Run the app's script *name*, if it has one, and return whether it has."""
+    def _script(self, name: str, title: str, flags: str = "") -> bool:
+        """Run the app's script *name* with *flags*, one argument as on Heroku, if it has one; return whether it has."""
         if not self.package.scripts.get(name):
             return False
         self.context.say(f"-----> {title}")
         self.context.say(f"       Running {name}")
-        self._run(("npm", "run", name))
+        if flags:
+            self.context.say(f"       Running with {flags} flags")
+        self._run(("npm", "run", name, *(("--", flags) if flags else ())))
         return True
 
     def _run(self, argv: tuple[str, ...], *, check: bool = True) -> Completed:
         settings = self.tool.manager.settings(self._cached())
+        if self.tool.manager.is_berry and (checked_in := self.context.build_dir / ".yarn/cache").is_dir():
+            settings |= {"YARN_CACHE_FOLDER": checked_in}  # which needs no network
         headers = {"npm_config_nodedir": self.machine.prefix} if self.machine.has_headers else {}
         return run_with(self.context, self.tool, argv, {**headers, **self.env, **settings}, check=check)
 
@@ -172,12 +190,30 @@ class _Compile:
             if command.split()[:1] in (["yarn"], ["pnpm"]):
                 manager = command.split()[0]
                 say(f" !     Procfile: {process_type} starts {manager}, which is not in the slug: use npm run")
-        if "web" not in procfile and "start" not in self.package.scripts and read_beneath(root, "server.js", 1) is None:
+        starts = "start" in self.package.scripts or read_beneath(root, "server.js", 1) is not None
+        if "web" not in procfile and not starts and not self._ruby_follows:
             say(" !     Nothing says how the app is started: add a Procfile, or a start script to package.json")
 
     @property
+    def _ruby_follows(self) -> bool:
+        """Whether this is the first half of ``-b nodejs -b ruby``, whose second half says how the app is started."""
+        root = self.context.build_dir
+        return read_beneath(root, "Gemfile", 1) is not None and read_beneath(root, ".profile.d/ruby.sh", 1) is None
+
+    @property
     def _is_pruned(self) -> bool:
-        return self.package.has_dev_dependencies and keeps_dev_dependencies(self.env) is None
+        has_any = self.package.has_dev_dependencies or self._is_pnpm_workspace  # a member may have some
+        return has_any and keeps_dev_dependencies(self.env) is None
+
+    @property
+    def _is_loose(self) -> bool:
+        """Whether npm is asked to go on with a lockfile that lacks something, as on Heroku."""
+        manager = self.tool.manager
+        return manager.name == "npm" and manager.lockfile is not None and self.env.get("USE_NPM_INSTALL") == "true"
+
+    @property
+    def _is_pnpm_workspace(self) -> bool:
+        return self.tool.manager.name == "pnpm" and _lists_members(self.context.build_dir)
 
     @property
     def _how(self) -> str:
@@ -197,9 +233,8 @@ class _Compile:
         root, manager = self.context.build_dir, self.tool.manager
         package = read_package(root)  # again: heroku-prebuild may have written it
         own_gyp = read_beneath(root, "binding.gyp", 1) is not None
-        workspaces = b"packages:" in (read_beneath(root, "pnpm-workspace.yaml") or b"")
         cached = self.env["NODE_MODULES_CACHE"] == "true" and manager.lockfile is not None
-        if not cached or package.own_files or own_gyp or workspaces:
+        if not cached or self._is_loose or package.own_files or own_gyp or _lists_members(root):
             return None
         files = ("package.json", manager.lockfile or "", *SETTINGS)
         contents = ((read_beneath(root, name, _LARGEST) or b"").decode("utf-8", "replace") for name in files)

@@ -10,6 +10,9 @@ _STALE = re.compile(
     r"can only install packages when your package\.json|lockfile needs to be updated"
     r"|lockfile would have been modified|ERR_PNPM_OUTDATED_LOCKFILE"
 )
+_UNREADABLE = re.compile(
+    r"can only install with an existing package-lock|Unknown token: |Invalid value type \d|ERR_PNPM_BROKEN_LOCKFILE"
+)
 _LACKS = re.compile(r"Missing: (\S+) from lock file|dependencies were added: (\S+)")
 _UNREACHED = re.compile(r"\b(?:ECONNREFUSED|ECONNRESET|EAI_AGAIN|ENETUNREACH|ENOTFOUND|ETIMEDOUT)\b")
 _HOST = re.compile(rf"https?://(?:[^/\s@]*@)?([^/\s:\"]+)[^\n]*{_UNREACHED.pattern}")
@@ -30,6 +33,9 @@ def install_error(manager: Manager, done: Completed) -> BuildpackError:
         what = f": {lacks[1] or lacks[2]} is missing" if lacks else ""
         fix = f"run {manager.name} install, and commit the {manager.lockfile} that it writes"
         return BuildpackError(f"{manager.lockfile} is not that of package.json{what}", fix)
+    if manager.lockfile and _UNREADABLE.search(said):
+        fix = f"resolve its conflicts, or run {manager.name} install, and commit the {manager.lockfile} that it writes"
+        return BuildpackError(f"{manager.name} cannot read {manager.lockfile}", fix)
     if "gyp ERR!" in said:
         fix = "apt-get install g++ make python3 libnode-dev, or choose a version with prebuilt binaries"
         return BuildpackError("a native module could not be compiled by node-gyp, see above", fix)

@@ -1,9 +1,7 @@
 """What Node.js, npm and other managers a build has: those of the machine, and those kept in the build cache."""
 
 import json
-import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from ..._tree import read_beneath
 from ...command import Completed
 from ...errors import BuildpackError
 from .._contract import BuildContext
+from .._steps import step_argv
 from ._managers import Manager
 from ._package import Package
 
@@ -22,6 +21,7 @@ NOTES = "slugkit-nodejs"
 _NOTED = re.compile(r"^(\w{1,40})=([\w./+-]{1,200})$", re.MULTILINE)
 _HERE = Path(__file__).parent
 _INSTALL = "apt-get install nodejs npm, or put a Node.js on the build's PATH"
+_CACHE_OR_DISK = "see what it says of the disk or of a file of the app; or build with another --cache-dir"
 #: Bash for a command with the directory $1, if any, ahead of PATH: scripts of an app call their manager by name.
 WITH_PATH = 'if [[ -n $1 ]]; then export PATH="$1:$PATH"; fi; shift; exec "$@"'
 
@@ -48,11 +48,11 @@ class Installed:
 
 
 def inside(context: BuildContext, *arguments: str | Path, cwd: Path | None = None) -> int:
-    """Run one step of ``_inside.py`` in the sandbox, in *cwd* or the tree, and return its status: 0, 3 or 4."""
-    python = Path(os.path.realpath(sys.executable))
-    done = context.run([python, "-I", "-S", _HERE / "_inside.py", *arguments], cwd=cwd, check=False)
+    """Run one step of `_inside.nodejs` in the sandbox, in *cwd* or the tree, and return its status: 0, 3 or 4."""
+    done = context.run(step_argv("nodejs", *arguments), cwd=cwd, check=False)
     if done.status not in {0, 3, 4}:
-        raise BuildpackError(f"the step {arguments[0]} of the Node.js pack failed with status {done.status}")
+        said = done.output.splitlines()[-1:] or [f"status {done.status}"]
+        raise BuildpackError(f"the step {arguments[0]} of the Node.js pack failed: {said[0]:.300}", _CACHE_OR_DISK)
     return done.status
 
 

@@ -30,6 +30,8 @@ _PNPM_SETTINGS = {
     "prefer_symlinked_executables": "true",
     "update_notifier": "false",
 }
+# Without these, which no variable sets, it asks first, and keeps the packages that it has unlinked for a week.
+_PNPM_PURGES = ("--config.confirm-modules-purge=false", "--config.modules-cache-max-age=0")
 
 
 @frozen
@@ -74,6 +76,12 @@ class Manager:
         if self.is_berry:
             return ("yarn", "workspaces", "focus", "--all", "--production")
         return ("yarn", "install", "--production=true", "--ignore-scripts", "--frozen-lockfile", *_YARN_OPTIONS)
+
+    @property
+    def prune_workspace(self) -> tuple[str, ...]:
+        """The same in a workspace of pnpm, whose prune removes the modules of every member but the root."""
+        frozen_lockfile = "--frozen-lockfile" if self.lockfile else "--no-lockfile"
+        return ("pnpm", "install", "--prod", frozen_lockfile, "--prefer-offline", "--ignore-scripts", *_PNPM_PURGES)
 
     def settings(self, cache: Path) -> dict[str, str | Path]:
         """Return the variables by which it keeps what it downloads in *cache*, and nothing but the app in the app."""

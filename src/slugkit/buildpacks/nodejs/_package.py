@@ -12,7 +12,10 @@ from attrs import frozen
 from ..._tree import read_beneath
 from ...errors import BuildpackError
 
+#: What engines may ask a version of.
+ENGINES = ("node", "npm", "yarn", "pnpm")
 _LARGEST = 2**22  # bytes
+_LONGEST_RANGE = 200  # characters: it is shown, and is an argument of commands
 # Scripts of the app itself that an install runs: what they make depends on the app's other files.
 _AT_INSTALL = ("preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare")
 _DEPENDENCIES = ("dependencies", "devDependencies", "optionalDependencies", "resolutions", "overrides")
@@ -48,21 +51,21 @@ def read_package(root: Path) -> Package:
     """Return what the package.json in *root* says.
 
     Raises:
-        BuildpackError: It is gone, is no JSON object, its packageManager names no exact version, or its
-            cacheDirectories are none of the app's.
+        BuildpackError: It is gone, is no JSON object, its engines are no ranges, its packageManager names no exact
+            version, or its cacheDirectories are none of the app's.
     """
     raw = read_beneath(root, "package.json", _LARGEST)
     if raw is None:  # another pack's compile may have removed it since detect
-        raise BuildpackError("package.json is gone since detect")
+        raise BuildpackError("package.json is gone since detect", "see that no pack before this one removes it")
     try:
         plain = json.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise BuildpackError(f"package.json is no JSON: {error}", "correct it, then run npm install") from error
+        raise BuildpackError(f"package.json is no JSON: {error!s:.100}", "correct it, then run npm install") from error
     if not isinstance(plain, dict):
         raise BuildpackError("package.json is no JSON object", 'write one: {"name": ..., "dependencies": {...}}')
     scripts = _strings(plain, "scripts")
     return Package(
-        engines=_strings(plain, "engines"),
+        engines=_engines(plain),
         scripts=scripts,
         manager=_pinned(plain.get("packageManager")),
         has_dev_dependencies=bool(plain.get("devDependencies")) or "workspaces" in plain,
@@ -75,6 +78,17 @@ def _strings(plain: Mapping[str, Any], key: str) -> dict[str, str]:
     """Return the texts under *key*; whatever else is there means nothing, as for npm."""
     found = plain.get(key)
     return {n: v for n, v in found.items() if isinstance(v, str)} if isinstance(found, dict) else {}
+
+
+def _engines(plain: Mapping[str, Any]) -> dict[str, str]:
+    """Return the ranges of engines that this pack reads, each on one line."""
+    asked = _strings(plain, "engines")
+    ranges = {name: " ".join(asked[name].split()) for name in ENGINES if name in asked}
+    for name, text in ranges.items():
+        if not text.isprintable() or len(text) > _LONGEST_RANGE:
+            reason = f"package.json: engines.{name} is {text!a:.80}, no range of versions"
+            raise BuildpackError(reason, 'write one as npm does, such as "20.x" or ">=18"')
+    return ranges
 
 
 def _pinned(text: object) -> Pinned | None:

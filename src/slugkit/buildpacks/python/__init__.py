@@ -17,6 +17,7 @@ from ._install import create
 from ._interpreters import HOST_VARS, Interpreter, choose_interpreter
 from ._job import ENV, Installer, Job, Runtime
 from ._key import cache_key
+from ._lists import check_lists
 from ._managers import choose_manager
 from ._version import Wanted, wanted_version
 
@@ -95,6 +96,8 @@ class PythonBuildpack:
         run_hook(context, "pre_compile")
         check_source(context.build_dir)
         manager = choose_manager(context.build_dir)
+        if manager.name == "pip":
+            check_lists(context.build_dir, manager.file)
         wanted, python = self._python(context)
         _tell(context, wanted, python)
         run = context.run.showing(python.prefix)
@@ -103,8 +106,7 @@ class PythonBuildpack:
         collect_static(job)
         job.inside("profile", _HERE / "profile.d")
         run_hook(context, "post_compile")
-        job.inside("app")
-        job.inside("remember", context.tmp / _NOTES, job.cache(_LAST), python.short)
+        job.inside("app", context.tmp / _NOTES, job.cache(_LAST), python.short)
 
     def _python(self, context: BuildContext) -> tuple[Wanted, Interpreter]:
         last = (read_beneath(context.cache_dir, _LAST, 20) or b"").decode("ascii", "replace")

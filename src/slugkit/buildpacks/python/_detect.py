@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ..._tree import read_beneath
+from ..._tree import in_the_way, read_beneath
 from ...errors import BuildpackError
 
 #: What is left of a requirements file whose name was mistyped; each is an app of ours, with an error that says so.
@@ -34,14 +34,14 @@ def sign_of_python(root: Path) -> str | None:
 
 
 def check_source(root: Path) -> None:
-    """Refuse a source that already has what this pack is about to make, or a link in its place.
+    """Refuse a source that already has what this pack is about to make, or a link or a file in its place.
 
     Raises:
         BuildpackError: It does, or it has a virtual environment of its own, which would be of no use in a slug.
     """
     for name in (".heroku", *_MADE_HERE, ".profile.d"):
         path = root / name
-        if path.is_symlink() or (name in _MADE_HERE and path.exists()):
+        if in_the_way(path) or (name in _MADE_HERE and path.exists()):
             raise BuildpackError(f"the source has its own {name}", _IGNORE)
     for name in (".venv", "venv"):
         if read_beneath(root, f"{name}/pyvenv.cfg", 1) is not None:

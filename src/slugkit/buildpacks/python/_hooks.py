@@ -72,6 +72,9 @@ def download_nltk(job: Job) -> None:
         context.say(" !     NLTK is installed and there is no nltk.txt: no data is downloaded")
         return
     packages = [name for line in text.decode("utf-8", "replace").split("\n") if (name := line.strip())]
+    if not packages:  # the downloader would ask which ones
+        context.say(" !     nltk.txt is empty: no data is downloaded")
+        return
     context.say(f"-----> Downloading NLTK packages: {' '.join(packages)}")
     argv: tuple[str | Path, ...] = ("python", "-m", "nltk.downloader", "-d", job.env_dir / "nltk_data")
     _run(context, "nltk.downloader", (*argv, *packages), {})
@@ -100,9 +103,9 @@ def _directories(directory: Path) -> list[str]:
 
 
 def _run(context: BuildContext, name: str, argv: Sequence[str | Path], env: Mapping[str, str | Path]) -> None:
-    """Run *argv* of the app: the config vars are its environment, and its own Python is the first on PATH."""
+    """Run *argv* of the app: the config vars win in its environment, and its own Python is the first on PATH."""
     line = ["/bin/sh", "-c", _RUN, "sh", context.build_dir / ENV / "bin", *argv]
-    done = context.run(line, env={**for_build(context.config_vars), **SETTINGS, **env}, check=False)
+    done = context.run(line, env={**SETTINGS, **for_build(context.config_vars), **env}, check=False)
     if done.status:
         context.say(f" !     {name} exited with status {done.status}")
         raise CommandFailedError(name, done.status, tuple(done.output.splitlines()[-_LAST_LINES:]))

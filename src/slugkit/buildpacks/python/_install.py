@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ._job import LOCK, Job
-from ._key import read_list
+from ._lists import read_list
 from ._tools import tool_bin
 
-_COMPILED = re.compile(r"^#.*\b(pip-compile|uv pip compile)\b|^[^#]*\s--hash=", re.MULTILINE)
+_COMPILED = re.compile(r"^#.*\b(pip-compile|uv pip compile)\b|^(?:[^#\n]*\s)?--hash=", re.MULTILINE)
 _TESTS = "requirements-test.txt"
 
 
@@ -49,12 +49,12 @@ def _pip_compile(job: Job, names: tuple[str, ...]) -> None:
         *("--resolver", "backtracking", "--cache-dir", job.data / "pip-tools"),
         *("--output-file", job.context.build_dir / LOCK),
     )
-    job.tool([_piptools_python(job), "-m", "piptools", "compile", *options, *names])
+    job.tool([_piptools_python(job), "-P", "-m", "piptools", "compile", *options, *names])
 
 
 def _pip_sync(job: Job, lock: str) -> None:
     options = ("--no-config", "--python-executable", job.env_dir / "bin/python", "--pip-args", "--no-compile")
-    job.tool([_piptools_python(job), "-m", "piptools", "sync", *options, lock])
+    job.tool([_piptools_python(job), "-P", "-m", "piptools", "sync", *options, lock])
 
 
 def _uv_compile(job: Job, names: tuple[str, ...]) -> None:
@@ -104,7 +104,7 @@ def _poetry(job: Job) -> None:
         "POETRY_NO_INTERACTION": "1",
         "VIRTUAL_ENV": job.env_dir,
     }
-    job.tool([program, "-m", "poetry", "sync", *groups], env)
+    job.tool([program, "-P", "-m", "poetry", "sync", *groups], env)
 
 
 def _pipenv(job: Job) -> None:
@@ -118,7 +118,7 @@ def _pipenv(job: Job) -> None:
         "PIP_NO_COMPILE": "1",
         "VIRTUAL_ENV": job.env_dir,
     }
-    job.tool([program, "-m", "pipenv", "install", "--deploy", *(("--dev",) if job.tests else ())], env)
+    job.tool([program, "-P", "-m", "pipenv", "install", "--deploy", *(("--dev",) if job.tests else ())], env)
 
 
 _INSTALL: dict[str, Callable[[Job], None]] = {"pip": _pip, "uv": _uv, "Poetry": _poetry, "Pipenv": _pipenv}

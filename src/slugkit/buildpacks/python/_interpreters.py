@@ -9,6 +9,7 @@ from pathlib import Path
 from attrs import frozen
 
 from ...errors import BuildpackError
+from ...logline import harmless
 from ._version import OLDEST, Wanted
 
 #: The host variables that say where interpreters are; `SLUGKIT_PYTHONS` lists programs and directories, ``:`` between.
@@ -99,7 +100,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _not_here(wanted: Wanted, host: Mapping[str, str], *, shown_to_dynos: bool) -> BuildpackError:
     here = {running().version, *(interpreter.version for interpreter in interpreters(host))}
     listed = ", ".join(sorted(here, key=_numbers))
-    reason = f"{wanted.source} asks for Python {wanted.said}, and this machine has {listed}"
+    reason = f"{wanted.source} asks for Python {harmless(wanted.said):.100}, and this machine has {listed}"
     if shown_to_dynos:
         reason += '; with runtime="stack" only those in /usr count, and the one that runs slugkit'
     return BuildpackError(reason, f"change {wanted.source}, or name where that Python is in SLUGKIT_PYTHONS")

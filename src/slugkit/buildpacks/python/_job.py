@@ -11,6 +11,7 @@ from attrs import frozen
 from ...command import Runner
 from ...environ import for_build
 from .._contract import BuildContext
+from .._steps import step_argv
 from ._interpreters import Interpreter, running
 from ._managers import Manager
 
@@ -19,12 +20,6 @@ Installer = Literal["pip", "uv"]
 
 ENV = ".heroku/python"
 LOCK = ".heroku/requirements.lock"
-INSIDE = Path(__file__).parent / "_inside"
-# As a package of its own: neither its directory nor slugkit's is on the path of the app's interpreter.
-BOOT = (
-    "import sys; package = type(sys)('inside'); package.__path__ = [sys.argv.pop(1)];"
-    "sys.modules['inside'] = package; from inside.steps import main; main()"
-)
 
 # What keeps two builds of the same tree the same, and pip quiet.
 SETTINGS = {
@@ -68,16 +63,20 @@ class Job:
 
     def own(self, *arguments: str | Path) -> None:
         """Run the Python of slugkit's environment, where virtualenv and pip-tools are."""
-        self.tool([Path(sys.executable), *arguments])
+        self.tool([Path(sys.executable), "-P", *arguments])
 
     def tool(self, argv: Sequence[str | Path], env: Mapping[str, str | Path] | None = None) -> None:
-        """Run a program that installs packages: it has the harmless config vars, and its downloads are kept."""
+        """Run a program that installs packages: it has the harmless config vars, and its downloads are kept.
+
+        Those written in Python are run with ``-P`` and without PYTHONPATH: an app's modules are not theirs.
+        """
+        given = {n: v for n, v in for_build(self.context.config_vars).items() if n != "PYTHONPATH"}
         kept = {"PIP_CACHE_DIR": self.data / "pip", "PIP_SRC": self.env_dir / "src"}
-        self.run(argv, env={**for_build(self.context.config_vars), **SETTINGS, **kept, **(env or {})})
+        self.run(argv, env={**given, **SETTINGS, **kept, **(env or {})})
 
     def inside(self, *arguments: str | Path, check: bool = True) -> int:
         """Run one step of `_inside` in the sandbox: the tree is the app's, its links lead anywhere."""
-        argv = [self.python.executable, "-I", "-S", "-c", BOOT, INSIDE, *arguments]
+        argv = step_argv("python", *arguments, python=self.python.executable)
         return self.run(argv, env=SETTINGS, check=check).status
 
     def virtualenv(self, directory: Path, python: Interpreter, *options: str) -> None:

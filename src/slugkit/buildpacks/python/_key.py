@@ -1,20 +1,18 @@
 """What an environment depends on, as one digest: while it is the same, nothing is installed."""
 
 import hashlib
-import os
 import re
 from pathlib import Path
 
-from ..._tree import read_beneath
 from ..._version import __version__
 from ._job import Job
+from ._lists import MOST_LISTS, read_list, read_lists
 from ._tools import version_of
 
-_INCLUDED = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[\s=]*(\S+)", re.MULTILINE)
-# A path, a URL, an editable, a directory of archives: what they lead to may change without a word in the file.
+# A path, a URL, an editable, an archive, a directory of them: what they lead to may change without a word in the file.
 _ELSEWHERE = re.compile(
     r"^(?!\s*(?:#|-r|-c|-i|--requirement|--constraint|--index-url|--extra-index-url|--trusted-host))"
-    r"(?:\s*(?:-e|-f|--editable|--find-links|\.)|[^#]*/)"
+    r"(?:\s*(?:-e|-f|--editable|--find-links|\.)|[^#]*/|\s*[^\s#;]+\.(?:whl|zip|tar|tgz|tbz|txz|tlz)\b)"
 )
 # But a commit of a repository never changes; what follows it may name a part of it, and no other place.
 _COMMIT = re.compile(r"^\s*(?:(?:-e|--editable)[\s=]+)?(?:[^\s#@]+\s*@\s*)?git\+[^\s#]+@[0-9a-f]{40}(?![^\s;#])[^/]*$")
@@ -25,14 +23,13 @@ _LOCAL = {
     "Pipenv": re.compile(r'"(?:path|file)": "|"editable": true'),
 }
 _BESIDE = {"uv": "pyproject.toml", "Poetry": "pyproject.toml", "Pipenv": "Pipfile"}
-_LARGEST_LIST = 8 * 2**20
 
 
 def cache_key(job: Job) -> str | None:
     """Return what the environment of *job* depends on, as one digest; None when that includes files of the app."""
     root, name = job.context.build_dir, job.manager.file
     text = read_list(root, name) or ""
-    whole = _whole(root, name, text) if job.manager.name == "pip" else _locked(job, text)
+    whole = _whole(root, name) if job.manager.name == "pip" else _locked(job, text)
     if whole is None:
         return None
     installer = job.installer if job.manager.name == "pip" else version_of(job.manager.name)
@@ -42,30 +39,19 @@ def cache_key(job: Job) -> str | None:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def read_list(root: Path, name: str) -> str | None:
-    """Return the text of the file *name* of an app, None when there is none."""
-    raw = read_beneath(root, name, _LARGEST_LIST)
-    return None if raw is None else raw.decode("utf-8", "replace")
-
-
 def _locked(job: Job, text: str) -> str | None:
     if _LOCAL[job.manager.name].search(text):
         return None
     return text + "\0" + (read_list(job.context.build_dir, _BESIDE[job.manager.name]) or "")
 
 
-def _whole(root: Path, name: str, text: str, depth: int = 8) -> str | None:
-    """Return *text* with every requirements file it includes; None when it names anything that may change."""
-    if any(_ELSEWHERE.match(line) and not _COMMIT.match(line) for line in text.split("\n")) or not depth:
+def _whole(root: Path, name: str) -> str | None:
+    """Return the list *name* with every one that it includes; None when it names anything that may change."""
+    lists = read_lists(root, name)
+    named = {path for _, included in lists.values() for path in included}
+    if not named <= lists.keys() or len(lists) == MOST_LISTS:
         return None
-    parts = [text]
-    for included in _INCLUDED.findall(text):
-        path = os.path.normpath(os.path.join(os.path.dirname(name), included))  # noqa: PTH118, PTH120 - relative
-        if "://" in included or path.startswith(("..", "/")):
-            return None
-        raw = read_list(root, path)
-        part = None if raw is None else _whole(root, path, raw, depth - 1)
-        if part is None:
-            return None
-        parts.append(part)
-    return "\0".join(parts)
+    lines = (line for text, _ in lists.values() for line in text.split("\n"))
+    if any(_ELSEWHERE.match(line) and not _COMMIT.match(line) for line in lines):
+        return None
+    return "\0".join(text for text, _ in lists.values())

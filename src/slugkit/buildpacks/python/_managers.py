@@ -55,6 +55,10 @@ def choose_manager(root: Path) -> Manager:
 
 def _none(root: Path) -> BuildpackError:
     """Return the error for an app whose packages nothing lists: as near to what it has as can be told."""
+    files = (*(manager.file for manager in MANAGERS), LOOSE.file)
+    link = next((name for name in files if (root / name).is_symlink()), None)
+    if link:
+        return BuildpackError(f"{link} is a link, and none is followed", f"check in the file itself as {link}")
     misspelled = next((name for name in MISSPELLED if _has(root, name)), None)
     if misspelled:
         return BuildpackError(f"there is a {misspelled} and no requirements.txt", "rename it to requirements.txt")

@@ -28,6 +28,8 @@ _ENDED = {
     (3, 9): "October 2025",
     (3, 10): "October 2026",
 }
+_VERSION = r"[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?"  # no other script's digits, nor more than a number can have
+_LONGEST_RANGE = 1000  # characters of requires-python
 _HOW = "write the version alone on one line, such as 3.13 or 3.13.2: no prefix, quotes or wildcards"
 
 
@@ -59,7 +61,7 @@ def wanted_version(root: Path, last: str | None = None) -> Wanted:
     found = _runtime_txt(root) or _python_version(root) or _pipfile_lock(root) or _pyproject(root, last)
     if found is not None:
         return found
-    if last is not None and re.fullmatch(r"\d+\.\d+", last):
+    if last is not None and re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", last):
         return Wanted((f"=={last}.*", ""), last, "the last build")
     return Wanted()
 
@@ -68,7 +70,7 @@ def _runtime_txt(root: Path) -> Wanted | None:
     text = _read(root, "runtime.txt")
     if text is None:
         return None
-    match = re.fullmatch(r"python-(\d+\.\d+(\.\d+)?)", text.strip())
+    match = re.fullmatch(f"python-({_VERSION})", text.strip())
     if not match:
         reason = f"runtime.txt names no version of Python: {_shown(text.strip())}"
         raise BuildpackError(reason, "remove it, and write the version alone, such as 3.13, to .python-version")
@@ -85,7 +87,7 @@ def _python_version(root: Path) -> Wanted | None:
     if len(lines) > 1:
         found = ", ".join(map(_shown, lines[:3]))
         raise BuildpackError(f".python-version has {len(lines)} versions, and there is one: {found}", _HOW)
-    if not re.fullmatch(r"\d+\.\d+(\.\d+)?", lines[0]):
+    if not re.fullmatch(_VERSION, lines[0]):
         raise BuildpackError(f".python-version names no version of Python: {_shown(lines[0])}", _HOW)
     return _exact(lines[0], ".python-version")
 
@@ -99,10 +101,10 @@ def _pipfile_lock(root: Path) -> Wanted | None:
         requires: Any = (json.loads(text).get("_meta") or {}).get("requires") or {}
         said = requires.get("python_full_version") or requires.get("python_version")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise BuildpackError(f"cannot read Pipfile.lock: {type(error).__name__}: {error}", fix) from error
+        raise BuildpackError(f"cannot read Pipfile.lock: {type(error).__name__}: {error!s:.100}", fix) from error
     if said is None or said == "*":
         return None
-    if not isinstance(said, str) or not re.fullmatch(r"\d+\.\d+(\.\d+)?", said):
+    if not isinstance(said, str) or not re.fullmatch(_VERSION, said):
         reason = f"Pipfile.lock names no version of Python: {_shown(str(said))}"
         raise BuildpackError(reason, 'write python_version = "3.13" below [requires] of the Pipfile, and lock again')
     return _exact(said, "Pipfile.lock")
@@ -121,12 +123,16 @@ def _pyproject(root: Path, last: str | None) -> Wanted | None:
         said = project.get("requires-python") if isinstance(project, dict) else None
         if not said:
             return None
-        range_ = str(SpecifierSet(said if isinstance(said, str) else "no text"))
-    except (tomli.TOMLDecodeError, RecursionError) as error:
-        raise BuildpackError(f"cannot read pyproject.toml: {error}", "check it with `python -m tomllib`") from error
+        said = " ".join(said.split()) if isinstance(said, str) else said  # a text of several lines is one range
+        usable = isinstance(said, str) and len(said) <= _LONGEST_RANGE and not re.search(r"[0-9]{10}", said)
+        range_ = str(SpecifierSet(said if usable else "no text"))
     except (InvalidSpecifier, TypeError, AttributeError) as error:
         reason = f"pyproject.toml has no range of versions for requires-python: {_shown(str(said))}"
         raise BuildpackError(reason, 'write one such as requires-python = ">=3.11"') from error
+    except (ValueError, RecursionError) as error:  # what is no TOML, and what Python cannot read of it
+        raise BuildpackError(
+            f"cannot read pyproject.toml: {error!s:.100}", "check it with `python -m tomllib`"
+        ) from error
     same = (f"{range_},=={last}.*",) if last else ()
     return Wanted((*same, range_), said, "pyproject.toml")
 

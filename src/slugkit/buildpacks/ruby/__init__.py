@@ -52,12 +52,13 @@ class RubyBuildpack:
         return {name: value for name, _, value in (line.partition("=") for line in told.split("\0") if line)}
 
     def release(self, context: BuildContext) -> ReleaseDefaults:
-        """Return the process types that the app's gems and files make, a secret for Rails, and the Ruby it needs."""
+        """Return what gems and files make run, the database, a secret for Rails, and the Ruby that the slug needs."""
         app = read_app(context)
         secret = read_secret(context) if app.rails else ""
         config_vars = {"SECRET_KEY_BASE": secret} if secret and "SECRET_KEY_BASE" not in context.config_vars else {}
         stays = app.library.startswith("/usr/")  # else it is another pack's, and in the app
-        return ReleaseDefaults(process_types(app), config_vars, interpreter=app.library if stays else None)
+        addons = ("heroku-postgresql",) if "pg" in app.gems else ()
+        return ReleaseDefaults(process_types(app), config_vars, addons, app.library if stays else None)
 
     def report(self, context: BuildContext) -> Mapping[str, str | int | float | bool]:
         """Return what is known of the compile, also after a failure; what is not known is left out.

@@ -9,6 +9,7 @@ from attrs import field, frozen
 from ...errors import BuildpackError
 
 _RUBYGEMS = "Debian: apt-get install ruby ruby-dev bundler"
+_LONGEST = 300  # characters of a version or a path; Python refuses to read numbers of thousands
 _RACKUP = "bundle exec rackup config.ru -p ${PORT:-5000}"
 _PUMA = "bundle exec puma -p ${PORT:-5000} config.ru"
 #: The files that the rules below look at.
@@ -59,14 +60,15 @@ def decode(raw: bytes, files: frozenset[str] = frozenset(), tasks: bytes = b"[]"
         fits = plain.pop("fits", True) is True
         texts = {name: _text(value) for name, value in plain.items()}
         return App(platforms=platforms, fits=fits, gems=gems, files=files, tasks=frozenset(json.loads(tasks)), **texts)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise BuildpackError(f"what was found out of the Gemfile cannot be read: {error!r}") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        fix = "see that it and the Rakefile leave /tmp/slugkit-ruby alone"
+        raise BuildpackError(f"what was found out of the Gemfile cannot be read: {error!r:.150}", fix) from error
 
 
 def _text(value: Any) -> str:  # noqa: ANN401 - whatever JSON holds
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
-    return value
+        raise TypeError(f"{value!r:.80} is no text")
+    return value[:_LONGEST]
 
 
 def check(app: App) -> tuple[str, ...]:
@@ -75,6 +77,9 @@ def check(app: App) -> tuple[str, ...]:
     Raises:
         BuildpackError: It cannot; names the file and the way out.
     """
+    if not app.ruby:
+        fix = "see that nothing in it ends Ruby (exit!, abort, exec) or changes what is in /tmp"
+        raise BuildpackError("Gemfile: Ruby had ended before the Gemfile was read to its end", fix)
     if not app.bundler:
         raise BuildpackError(f"there is no Bundler on this machine, for Ruby {app.ruby}", _RUBYGEMS)
     if app.problem:

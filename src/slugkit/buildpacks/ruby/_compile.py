@@ -1,24 +1,23 @@
 """One compile of a Ruby app, step by step, and what its steps note of it for those that follow."""
 
 import os
-import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
 import attrs
 
-from ..._tree import read_beneath
+from ..._tree import in_the_way, read_beneath
 from ..._version import __version__
 from ...command import Completed
 from ...environ import for_build
 from ...errors import BuildpackError
 from .._contract import BuildContext
+from .._steps import step_argv
 from ._app import FILES, App, check, decode
 from ._failures import install_error
 
 HERE = Path(__file__).parent
-_INSIDE = HERE / "_inside.py"
 _LOOK = HERE / "look.rb"
 _NOT_FOUND = 127  # a shell's own status for a command that is not there
 _LARGEST = 2**22  # bytes of a Gemfile.lock, and of what is found out of it
@@ -29,6 +28,8 @@ _UNSAFE = {
     *("GEM_HOME", "GEM_PATH", "RUBYLIB", "RUBYOPT"),
     *("BUNDLE_APP_CONFIG", "BUNDLE_BIN", "BUNDLE_CACHE_PATH", "BUNDLE_GEMFILE", "BUNDLE_PATH"),
 }
+# As Heroku's pack does: Rails loads without a database, but not without the address of one.
+_ADAPTERS = {"pg": "postgres", "mysql2": "mysql2", "trilogy": "trilogy", "sqlite3": "sqlite3"}
 _SETTINGS = {
     "BUNDLE_CLEAN": "true",  # bundle clean, after install, in the same process
     "BUNDLE_DEPLOYMENT": "1",
@@ -85,13 +86,19 @@ class Compile:
             raise BuildpackError(f"Rakefile: {task} failed: {said[0] if said else done.status}", fix)
 
     def _check_tree(self) -> None:
-        """Refuse a source without what this pack needs, or with links where it is about to write."""
+        """Refuse a source without what this pack needs, or with links or files where it is about to write."""
         root = self.context.build_dir
         if read_beneath(root, "Gemfile.lock", 1) is None:
             fix = "run bundle install, and check in the Gemfile.lock that it writes"
             raise BuildpackError("Gemfile.lock required. Please check it in.", fix)
+        for name in ("Gemfile", "Gemfile.lock"):  # Ruby would say it in a hundred lines of its own source
+            try:
+                (read_beneath(root, name, _LARGEST) or b"").decode()
+            except UnicodeDecodeError as error:
+                fix = f"save {name} as UTF-8" if name == "Gemfile" else "run bundle install, and check it in"
+                raise BuildpackError(f"{name} is no UTF-8 text", fix) from error
         for name in ("vendor", "vendor/bundle", ".bundle", ".profile.d"):
-            if (root / name).is_symlink():
+            if in_the_way(root / name):
                 fix = "remove it from the source, or name it in .slugignore"
                 raise BuildpackError(f"the source has its own {name}", fix)
         for name, why in ((".bundle/config", "holds the settings of one machine"), ("vendor/bundle", "is made here")):
@@ -131,9 +138,8 @@ class Compile:
         return self.context.run(["bundle", *arguments], env=self._bundle_env, check=False)
 
     def _inside(self, *arguments: str | Path, env: Mapping[str, str | Path] = _SETTINGS, check: bool = True) -> int:
-        """Run one step of ``_inside.py`` in the sandbox: the tree is the app's, its links lead anywhere."""
-        python = Path(os.path.realpath(sys.executable))
-        return self.context.run([python, "-I", "-S", _INSIDE, *arguments], env=env, check=check).status
+        """Run one step of `_inside.ruby` in the sandbox: the tree is the app's, its links lead anywhere."""
+        return self.context.run(step_argv("ruby", *arguments), env=env, check=check).status
 
     def _say(self, text: str) -> None:
         self.context.say(text)
@@ -158,8 +164,11 @@ class Compile:
     @cached_property
     def _bundle_env(self) -> dict[str, str | Path]:
         secret = {"SECRET_KEY_BASE": found} if (found := read_secret(self.context)) else {}
+        adapter = next((scheme for gem, scheme in _ADAPTERS.items() if gem in self._app.gems), None)
+        database = {"DATABASE_URL": f"{adapter}://user:pass@127.0.0.1/dbname"} if adapter else {}
         return {
             **secret,
+            **database,
             **self._env,
             "BUNDLER_VERSION": self._app.bundler,  # never one that it would have to fetch
             "BUNDLE_PATH": self._cached / "bundle",  # the same place each time: compilers note where they are

@@ -27,7 +27,7 @@ unless found[:bundler].empty?
     found[:locked_ruby] = lock.ruby_version.to_s
     found[:bundled_with] = lock.bundler_version.to_s
   rescue StandardError => error # Bundler's own, of a file with conflicts or of a Bundler to come
-    found[:problem] = error.message.lines.map(&:strip).reject(&:empty?).first(3).join(" ")
+    found[:problem] = error.message.dup.force_encoding("UTF-8").scrub("?").lines.map(&:strip).reject(&:empty?).first(3).join(" ")
   end
   begin
     wanted = Bundler::Dsl.evaluate(Pathname("Gemfile").expand_path, Pathname("Gemfile.lock").expand_path, {}).ruby_version

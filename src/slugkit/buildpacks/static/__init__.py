@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from ..._tree import read_beneath
+from ..._tree import in_the_way, read_beneath
 from ..._version import __version__
 from ...errors import BuildpackError
 from .._contract import BuildContext, Detection, NotDetected, ReleaseDefaults
@@ -34,7 +34,7 @@ class StaticBuildpack:
     def compile(self, context: BuildContext) -> None:
         """Make ``.heroku/static``; an unchanged server comes from the cache."""
         for name in (".heroku", _PLACE):
-            if (context.build_dir / name).is_symlink() or (name == _PLACE and (context.build_dir / name).exists()):
+            if in_the_way(context.build_dir / name) or (name == _PLACE and (context.build_dir / name).exists()):
                 raise BuildpackError(f"the source has its own {name}", "remove it, or name it in .slugignore")
         package = read_package(_SERVER)
         told = ask(context, package, _NPM)

@@ -1,6 +1,7 @@
 require_relative "boot"
 
 require "rails"
+require "active_record/railtie"
 require "action_controller/railtie"
 require "action_view/railtie"
 require "sprockets/railtie"

@@ -2,12 +2,13 @@
 
 import os
 import py_compile
-import shutil
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from ..files import remove
 
 # Always as many, however many CPUs there are: what a module compiles to may depend on what was compiled before it.
 SHARES = 16
@@ -43,14 +44,6 @@ def find_modules(root: str, leave_out: str) -> list[str]:
         if leave_out not in directory.split("/"):
             found += [os.path.join(directory, name) for name in files if name.endswith(".py")]
     return [path for path in found if os.path.isfile(path)]
-
-
-def remove(cache: str) -> None:
-    """Remove the directory *cache*, or whatever is in its place."""
-    if os.path.isdir(cache) and not os.path.islink(cache):
-        shutil.rmtree(cache)
-    elif os.path.lexists(cache):
-        os.unlink(cache)
 
 
 def start(modules: Sequence[str]) -> int:

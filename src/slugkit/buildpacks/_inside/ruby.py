@@ -1,8 +1,4 @@
-"""The steps of the Ruby buildpack that touch the app's files, run inside the build's sandbox.
-
-A script on its own (``python -I -S``), standard library only: the tree may be hostile, and in here its links lead
-nowhere that matters. The working directory is the tree.
-"""
+"""The steps of the Ruby buildpack."""
 
 import contextlib
 import hashlib
@@ -18,6 +14,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from .files import add_profile, as_directory, link_or_copy, on_stack, remove, special, text_of
+
 BUNDLE = Path("vendor/bundle")
 COMPILED = Path("public/assets")
 NOTED = Path("tmp/cache/assets")  # what the compiler of assets notes of sources, to be faster the next time
@@ -31,17 +29,18 @@ TASK = re.compile(r"^rake (\S+)", re.MULTILINE)
 
 def prepare(cached: str, notes: str, key: str) -> int:
     """Make the cached bundle one of *key*, a new one if it is another's, and remove what the source has of its own."""
-    cache = Path(cached)
-    cache.mkdir(exist_ok=True)
-    kept, key = cache / "key", f"{os.environ['STACK']} {key}"
-    before = kept.read_text() if kept.is_file() else ""
+    cache = as_directory(Path(cached))
+    kept, key = cache / "key", on_stack(key)
+    before = text_of(kept)
     if before != key:
-        shutil.rmtree(cache / "bundle", ignore_errors=True)
-        shutil.rmtree(cache / "assets", ignore_errors=True)
+        for of_another in (cache / "bundle", cache / "assets", kept):
+            remove(of_another)
         kept.write_text(key)
+    for ours in (cache / "bundle", cache / "assets"):
+        as_directory(ours)
     Path(notes, "cache-status").write_text("reused" if before == key else "discarded" if before else "empty")
-    shutil.rmtree(BUNDLE, ignore_errors=True)
-    Path(".bundle/config").unlink(missing_ok=True)
+    remove(BUNDLE)
+    remove(".bundle/config")
     return 0
 
 
@@ -58,7 +57,7 @@ def place(cached: str) -> int:
                 strip(library)
     Path(BUNDLE, "bin/bundle").unlink(missing_ok=True)  # would refuse a lock that is BUNDLED WITH a later version
     for archive in Path("vendor/cache").glob("*.gem"):
-        archive.unlink()
+        remove(archive)
     with contextlib.suppress(OSError):
         Path("vendor/cache").rmdir()  # git's gems are used where they are
     return 0
@@ -140,9 +139,9 @@ def save_assets(cached: str) -> int:
     drop_oldest(NOTED, MOST_NOTED)
     for kept in (COMPILED, NOTED):
         target = Path(cached, "assets", kept)
-        shutil.rmtree(target, ignore_errors=True)
+        remove(target)
         if kept.is_dir():
-            shutil.copytree(kept, target, symlinks=True)
+            shutil.copytree(kept, target, symlinks=True, ignore=special)
     return 0
 
 
@@ -185,25 +184,10 @@ def secret(cached: str) -> int:
     """Make the app's SECRET_KEY_BASE, once."""
     file = Path(cached, "secret_key_base")
     if not file.is_file():
+        remove(file)
         file.write_text(secrets.token_hex(64))
         file.chmod(0o600)
     return 0
-
-
-def profile(scripts: str) -> int:
-    """Put the profile scripts into .profile.d."""
-    target = Path(".profile.d")
-    target.mkdir(exist_ok=True)
-    for script in Path(scripts).glob("*.sh"):
-        shutil.copyfile(script, target / script.name)
-    return 0
-
-
-def link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError:
-        shutil.copy2(source, target, follow_symlinks=False)
 
 
 STEPS: dict[str, Callable[..., int]] = {
@@ -214,9 +198,5 @@ STEPS: dict[str, Callable[..., int]] = {
     "restore-assets": restore_assets,
     "save-assets": save_assets,
     "secret": secret,
-    "profile": profile,
+    "profile": add_profile,
 }
-
-if __name__ == "__main__":
-    step, *arguments = sys.argv[1:]
-    sys.exit(STEPS[step](*arguments))

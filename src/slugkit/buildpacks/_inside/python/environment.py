@@ -31,7 +31,7 @@ def check(runtime: str) -> int:
     """Try the finished environment from another directory: it must find itself and need nothing of the old one."""
     prefix, mapped = json.loads(ask(LOAD_ALL))
     if os.path.realpath(prefix) != os.path.realpath(ENV):
-        print(f"the environment takes {prefix} for its prefix", file=sys.stderr)
+        print(CANNOT.format(executable=sys.executable, reason=f"it takes {prefix} for its prefix"), file=sys.stderr)
         return 1
     elsewhere = libraries_elsewhere(mapped, os.path.realpath(ENV))
     if runtime == "vendored" and elsewhere:

@@ -1,20 +1,18 @@
-"""The steps of the Node.js buildpack that touch the app's files, run inside the build's sandbox.
-
-A script on its own (``python -I -S``), standard library only: the tree may be hostile, and in here its links lead
-nowhere that matters. The working directory is the tree.
-"""
+"""The steps of the Node.js buildpack."""
 
 import hashlib
 import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from .files import add_profile, link_or_copy, note, on_stack, remove, special, text_of
+
 MODULES = Path("node_modules")
 STATE = Path(".yarn/install-state.gz")
+ARCHIVES = Path(".yarn/cache")  # of an app that checks them in: what they hold is in node_modules
 # What package managers note for themselves: times, and directories of the build.
 NOTES = (
     *(".cache", ".modules.yaml", ".yarn-integrity", ".yarn-state.yml"),
@@ -31,17 +29,10 @@ def clear() -> int:
     return 0
 
 
-def note(notes: str, *facts: str) -> int:
-    """Add lines to what later steps are told."""
-    with open(notes, "a") as file:
-        file.writelines(f"{fact}\n" for fact in facts)
-    return 0
-
-
 def restore(cached: str, key: str, how: str, notes: str = "") -> int:
     """Bring the modules that *key* names back from the cache; 3 when they are not there."""
     cache = Path(cached)
-    had = key_of(cache)
+    had, key = key_of(cache), on_stack(key)
     if notes:
         note(notes, f"cache_status={'valid' if had == key else 'new-signature' if had else 'not-found'}")
     if had != key:
@@ -52,7 +43,7 @@ def restore(cached: str, key: str, how: str, notes: str = "") -> int:
 
 
 def key_of(cache: Path) -> str:
-    return (cache / "key").read_text() if (cache / "key").is_file() else ""
+    return text_of(cache / "key")
 
 
 def save(cached: str, key: str, how: str) -> int:
@@ -61,13 +52,13 @@ def save(cached: str, key: str, how: str) -> int:
     remove(cache)
     cache.mkdir(parents=True)
     carry(Path(), cache, how)
-    (cache / "key").write_text(key)
+    (cache / "key").write_text(on_stack(key))
     return 0
 
 
 def bring(cached: str, key: str, *names: str) -> int:
     """Put the directories *names* back where the app has none, if they were kept under *key*."""
-    valid = key_of(Path(cached)) == key
+    valid = key_of(Path(cached)) == on_stack(key)
     for name in names:
         source, target = Path(cached, "tree", name), Path(name)
         if os.path.lexists(target):
@@ -87,11 +78,11 @@ def keep(cached: str, key: str, *names: str) -> int:
     for name in names:
         if Path(name).is_dir():
             print(f"- {name}")
-            shutil.copytree(name, cache / "tree" / name, symlinks=True, dirs_exist_ok=True)
+            shutil.copytree(name, cache / "tree" / name, symlinks=True, ignore=special, dirs_exist_ok=True)
         else:
             print(f"- {name} (nothing to cache)")
     cache.mkdir(parents=True, exist_ok=True)
-    (cache / "key").write_text(key)
+    (cache / "key").write_text(on_stack(key))
     return 0
 
 
@@ -108,7 +99,7 @@ def carry(source: Path, target: Path, how: str) -> None:
             target / MODULES,
             symlinks=True,
             copy_function=copy,
-            ignore=lambda directory, _: {".cache"} if directory == top else (),
+            ignore=lambda directory, names: {*special(directory, names), *([".cache"] if directory == top else [])},
         )
     if (source / STATE).is_file():
         (target / STATE).parent.mkdir(exist_ok=True)
@@ -122,16 +113,14 @@ def finish(scripts: str, cached: str) -> int:
     for name in NOTES:
         remove(MODULES / name)
     remove(STATE)
+    remove(ARCHIVES)
     if STATE.parent.is_dir() and not os.listdir(STATE.parent):
         STATE.parent.rmdir()
     for gyp in list(MODULES.rglob("binding.gyp")):
         for pattern in LEFT_BY_GYP:
             for path in list((gyp.parent / "build").glob(pattern)):
                 remove(path)
-    Path(".profile.d").mkdir(exist_ok=True)
-    for script in Path(scripts).glob("*.sh"):
-        shutil.copyfile(script, Path(".profile.d", script.name))
-    return 0
+    return add_profile(scripts)
 
 
 def tool(downloaded: str, target: str, package: str, digest: str) -> int:
@@ -164,20 +153,6 @@ def is_it(file: Path, digest: str) -> bool:
     return kind in hashlib.algorithms_guaranteed and hashlib.new(kind, file.read_bytes()).hexdigest() == expected
 
 
-def remove(path: Path) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    else:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError:
-        shutil.copy2(source, target, follow_symlinks=False)
-
-
 STEPS: dict[str, Callable[..., int]] = {
     "clear": clear,
     "note": note,
@@ -188,7 +163,3 @@ STEPS: dict[str, Callable[..., int]] = {
     "finish": finish,
     "tool": tool,
 }
-
-if __name__ == "__main__":
-    step, *arguments = sys.argv[1:]
-    sys.exit(STEPS[step](*arguments))
