@@ -39,6 +39,7 @@ from slugkit.logline import LogLine
 from slugkit.slug import Manifest, Platform
 from slugkit.testing import make_slug
 from support import pids_with
+from waiting import until
 
 pytestmark = pytest.mark.usefixtures("sandboxed")
 
@@ -417,7 +418,7 @@ HOST = """
 import sys, time
 from slugkit.archive import Slug, pack
 from slugkit.dyno import DynoRunner
-runner = DynoRunner(store=sys.argv[2], grace=1)
+runner = DynoRunner(store=sys.argv[2], grace=1, on_log=lambda line: print(line, file=sys.stderr))
 runner.start(Slug.open(sys.argv[1]), "worker").wait_up()
 print("up", flush=True)
 time.sleep(600)
@@ -430,14 +431,12 @@ def test_a_killed_host_program_takes_its_dynos_along(tmp_path: Path) -> None:
     slug = make_slug(tmp_path, {}, worker=f"setsid bash -c 'exec -a {name} sleep 600' & exec sleep 600")
     argv = [sys.executable, "-c", HOST, str(slug.path), str(tmp_path / "store")]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as host:
-        assert host.stdout is not None
-        assert host.stdout.readline() == b"up\n"
-        deadline = time.monotonic() + 10
-        while not pids_with(name) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert pids_with(name)
-        host.kill()
-        host.wait()
+        try:
+            assert host.stdout is not None
+            assert host.stdout.readline() == b"up\n"
+            assert until(lambda: pids_with(name) != [])
+        finally:
+            host.kill()
 
     assert wait_for_none(name, seconds=5) == []
 
