@@ -695,6 +695,28 @@ def test_output_is_checked_before_the_build(app: Path, tmp_path: Path, output: s
     assert compiled == []
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "OSError: [Errno 28] No space left on device",
+        "npm error nospc ENOSPC: no space left on device, write",
+        "tar: /tmp/build_cache/env.tar: Wrote only 516096 of 524288 bytes",
+    ],
+)
+def test_a_disk_that_was_full_is_the_cause(app: Path, tmp_path: Path, line: str) -> None:
+    """What the pack takes for the cause is not the way out when a command has said that the disk is full."""
+
+    def fail(context: BuildContext) -> None:
+        if context.run(["bash", "-c", f"echo '{line}' >&2; seq 30; exit 3"], check=False).status:
+            raise BuildpackError("rack cannot be installed", "install what its build needs")
+
+    with pytest.raises(CompileFailedError) as caught:
+        builder_of(FakeBuildpack(on_compile=fail), tmp_path=tmp_path).build(app, tmp_path / "o.tgz")
+
+    assert caught.value.last_lines == ("rack cannot be installed", line)
+    assert caught.value.fix.startswith(f"make room on the disk of {tmp_path / 'cache'}")
+
+
 def test_a_full_disk_leaves_nothing(app: Path, tmp_path: Path) -> None:
     """When the disk is full in the middle of packing: one error, no file, no workspace."""
     code = """

@@ -21,7 +21,7 @@ def runner(root: Path, sandbox: Sandbox, uid: int | None = SOMEBODY) -> SandboxR
     """Return who runs the commands of a build in *root*/build; it stays who it is, whatever *uid* says."""
     (root / "build").mkdir(parents=True, exist_ok=True)
     env = {"PATH": BUILD_PATH, "HOME": str(root), "STACK": "heroku-24"}
-    return SandboxRunner(sandbox, SandboxSpec((), uid), env, root / "build", lambda _: None, 60)
+    return SandboxRunner(sandbox, SandboxSpec((), uid), env, root / "build", lambda _: None, 60, lambda _: None)
 
 
 @pytest.fixture

@@ -272,7 +272,7 @@ class SlugBuilder:
         host_env = trusted_env(sandbox, spec, host_env)
         own = ci_env(commit) if in_app else {}
         env = build_env(self._stack, sandbox.inside(spec, app), commit, host_env) | own
-        return SandboxRunner(sandbox, spec, env, workspace.build_dir, self._emit, self.timeout)
+        return SandboxRunner(sandbox, spec, env, workspace.build_dir, self._emit, self.timeout, workspace.note_full)
 
     def _finish(self, build: _Build, records: tuple[BuildpackRecord, ...], defaults: ReleaseDefaults) -> CompiledApp:
         root = build.workspace.build_dir
@@ -289,9 +289,10 @@ class SlugBuilder:
         try:
             yield
         except (CompileFailedError, BuildTimeoutError) as error:
-            if not self.keep_failed:
-                raise
-            raise evolve(error, kept=str(workspace.keep())) from error.__cause__
+            if isinstance(error, CompileFailedError):
+                error = workspace.explained(error)
+            kept = str(workspace.keep()) if self.keep_failed else None
+            raise evolve(error, kept=kept) from error.__cause__
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """How a build's commands are run: confined, shown live, waited for to the last process, ended when time is up."""
 
+import re
 import shlex
 import stat
 import time
@@ -22,6 +23,8 @@ from ._confinement import shown_too
 _LAST_LINES = 20
 _INDENT = " " * 7
 _READONLY_IN_BASH = ("BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID")
+# As the C library says it, npm, and GNU tar of a write that came short.
+_FULL = re.compile(r"No space left on device|Disk quota exceeded|\bENOSPC\b|: Wrote only \d+ of \d+ bytes")
 _VEIL = "_slugkit_later_"  # before the name of a variable that is for the command, and must not reach our shell
 
 _OPEN = (
@@ -69,7 +72,10 @@ exit "$status"
 
 @frozen
 class SandboxRunner:
-    """The `Runner` of a build; ``limit`` is in seconds from when it is made."""
+    """The `Runner` of a build; ``limit`` is in seconds from when it is made.
+
+    ``on_full`` is called with each line in which a command says that the disk is full.
+    """
 
     sandbox: Sandbox
     spec: SandboxSpec
@@ -77,6 +83,7 @@ class SandboxRunner:
     cwd: Path
     emit: Callable[[BuildEvent], None]
     limit: float
+    on_full: Callable[[str], None]
     warden: _exec.Warden | None = None
     deadline: float = field()
 
@@ -127,6 +134,8 @@ class SandboxRunner:
 
         def on_line(line: str) -> None:
             said.append(line)
+            if _FULL.search(line):
+                self.on_full(line)
             if show != "no":
                 self.emit(BuildLine(prefix + line))
 

@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from .. import _log
 from .._tree import copy_tree, give_to, make_readable, remove_tree
 from .._whole import writing
 from ..environ import user_cache
-from ..errors import OutputError
+from ..errors import CompileFailedError, OutputError
 from ..source import Source
 
 
@@ -37,10 +37,14 @@ def app_cache(chosen: str | PathLike[str] | None, source: Source) -> Path:
 
 @define
 class Workspace:
-    """The directories of one build, as the host sees them; ``tmp`` is what the sandbox shows as /tmp."""
+    """The directories of one build, as the host sees them; ``tmp`` is what the sandbox shows as /tmp.
+
+    ``full`` is what a command said last of the disk having no room.
+    """
 
     root: Path
     segments: Path  # what of the app's slugs was compressed before; no script sees it
+    full: str = field(init=False, default="")
     build_dir: Path = field(init=False)
     cache_dir: Path = field(init=False)
 
@@ -61,6 +65,18 @@ class Workspace:
     def home(self) -> Path:
         """The builds' writable /app, which is also HOME."""
         return self.root / "app"
+
+    def note_full(self, line: str) -> None:
+        """Note that a command has said, in *line*, that the disk is full."""
+        self.full = line.strip()
+
+    def explained(self, error: CompileFailedError) -> CompileFailedError:
+        """Return *error* with the disk's being full as its cause, whatever the pack made of it; as it is otherwise."""
+        if not self.full:
+            return error
+        said = tuple(line for line in error.last_lines if self.full not in line)
+        fix = f"make room on the disk of {self.root.parent}, or choose another with --cache-dir (cache_dir=)"
+        return evolve(error, last_lines=(*said, self.full), fix=fix)
 
     def give_to(self, uid: int) -> None:
         """Make all of it *uid*'s, who runs the packs, and let in nobody else."""
